@@ -1,0 +1,23 @@
+"""The errors that a user can meet: one sentence each, naming the file or value and the mend."""
+
+from __future__ import annotations
+
+
+class SoftCAMError(Exception):
+    """Base of every error that softcam raises on purpose."""
+
+
+class ConversionError(SoftCAMError):
+    """A network cannot be converted; the message says what ends it and what to do."""
+
+
+class DataError(SoftCAMError):
+    """An image, an annotation, or a manifest is missing, broken, or contradicts itself."""
+
+
+class ConfigError(SoftCAMError):
+    """A setting is out of range, or two settings contradict each other."""
+
+
+class CheckpointError(SoftCAMError):
+    """A folder is not a checkpoint, or does not fit the network it is loaded into."""

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of real images, beside the checkout or named by SOFTCAM_REAL_DATA; skips without it."""
+    default = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("SOFTCAM_REAL_DATA", default))
+    if not folder.is_dir():
+        pytest.skip("the real images are not here (set SOFTCAM_REAL_DATA to their folder)")
+    return folder
