@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -111,11 +112,12 @@ def test_autocast_keeps_completeness(model: SoftCAM) -> None:
     torch.testing.assert_close(maps.mean((2, 3)), logits, rtol=1e-6, atol=1e-6)
 
 
-def test_copied_compiled_exported_and_channels_last_models_say_the_same(model: SoftCAM) -> None:
+def test_copied_pickled_compiled_exported_and_channels_last_models_say_the_same(model: SoftCAM) -> None:
     images = torch.randn(2, 3, 32, 48)
     expected = model(images)
     torch.testing.assert_close(copy.deepcopy(model)(images), expected)
     torch.testing.assert_close(torch.compile(model, backend="aot_eager", fullgraph=True)(images), expected)
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model))(images), expected)
     last = copy.deepcopy(model).to(memory_format=torch.channels_last)
     torch.testing.assert_close(last(images.contiguous(memory_format=torch.channels_last)), expected)
 

@@ -17,9 +17,12 @@ INSTEAD = (
 
 
 class _ExpandingTracer(fx.Tracer):
-    """Keeps every submodule whole, except those that are asked for: control flow inside blocks is no matter."""
+    """Keeps every submodule whole, except those that are asked for: control flow inside blocks is no matter.
 
-    def __init__(self, expanded: Collection[str]) -> None:
+    Unpickling a traced network makes one without arguments.
+    """
+
+    def __init__(self, expanded: Collection[str] = ()) -> None:
         super().__init__()
         self._expanded = expanded
 
