@@ -180,7 +180,10 @@ def test_another_number_of_classes_makes_a_new_layer() -> None:
     model = softcam.convert(build("resnet18"), num_classes=2)
     assert model.num_classes == 2
     assert not model.report.exact
-    assert model.report.reason == "the evidence layer is new: 2 classes instead of 5; train it"
+    assert str(model.report) == (
+        "not exact; head: AdaptiveAvgPool2d → flatten → Linear(512, 5); evidence on layer4; "
+        "the evidence layer is new: 2 classes instead of 5; train it"
+    )
 
 
 def test_a_new_layer_on_squeezenet_reads_features_and_not_class_scores() -> None:

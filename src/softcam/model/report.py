@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -30,8 +31,9 @@ class ConversionReport:
 
     def __str__(self) -> str:
         """One line for a log."""
-        kind = "exact" if self.exact else "not exact"
+        compared = not math.isnan(self.max_difference)
+        difference = f" (largest logit difference {self.max_difference:.2g})" if compared else ""
         return (
-            f"{kind} (largest logit difference {self.max_difference:.2g}); head: {self.head}; "
+            f"{'exact' if self.exact else 'not exact'}{difference}; head: {self.head}; "
             f"evidence on {', '.join(self.stages)}; {self.reason}"
         )
