@@ -33,7 +33,7 @@ class RandomGeometry(v2.Transform):
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the matrix ``(3, 3)`` from the pixels of the input to those of the output."""
-        height, width = next(item for item in flat_inputs if isinstance(item, tv_tensors.Image)).shape[-2:]
+        height, width = v2.query_size(flat_inputs)
         return {"matrix": random_matrix(self.augmentation, (height, width))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:

@@ -33,8 +33,6 @@ from softcam.errors import DataError
 
 __all__ = ["Annotations", "Box", "Manifest", "Point", "Sample", "Split"]
 
-_TOLERANCE = 1.0  # px by which a box may stick out of its image: annotation tools round, resized sets more so
-
 
 @dataclass(frozen=True)
 class Manifest:
@@ -188,7 +186,8 @@ def _check_unique(samples: Sequence[Sample], source: str) -> None:
 
 
 def _image_problems(sample: Sample) -> Iterator[str]:
-    from softcam.data.images import image_size  # here, because it needs torch
+    from softcam.data.annotations import annotation_problems  # here, because these need torch
+    from softcam.data.images import image_size
 
     missing = [path for path in (sample.image, *sample.annotations.masks) if not path.is_file()]
     yield from (f"{path} does not exist; restore it or remove it from the manifest." for path in missing)
@@ -200,21 +199,10 @@ def _image_problems(sample: Sample) -> Iterator[str]:
     except DataError as error:
         yield str(error)
         return
-    yield from _outside(sample, height, width)
+    yield from annotation_problems(sample, (height, width))
     for mask, size in sizes.items():
         if size != (height, width):
             yield (
                 f"{mask} is {size[1]}×{size[0]} px but its image {sample.image} is {width}×{height} px; "
                 "a mask must have the size of its image."
             )
-
-
-def _outside(sample: Sample, height: int, width: int) -> Iterator[str]:
-    size = f"outside {sample.image} ({width}×{height} px); correct it or scale it to the image."
-    for box in sample.annotations.boxes:
-        ends = box.x + box.width - width, box.y + box.height - height
-        if min(box.x, box.y) < -_TOLERANCE or max(ends) > _TOLERANCE:
-            yield f"Box [{box.x:g}, {box.y:g}, {box.width:g}, {box.height:g}] lies {size}"
-    for point in sample.annotations.points:
-        if not (-_TOLERANCE <= point.x <= width + _TOLERANCE and -_TOLERANCE <= point.y <= height + _TOLERANCE):
-            yield f"Point [{point.x:g}, {point.y:g}] lies {size}"

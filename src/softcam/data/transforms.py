@@ -76,7 +76,7 @@ class _Resize(v2.Transform):
         self.preprocessing = preprocessing
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        height, width = next(item for item in flat_inputs if isinstance(item, tv_tensors.Image)).shape[-2:]
+        height, width = v2.query_size(flat_inputs)
         new_height, new_width = self.preprocessing.size
         return {"factors": torch.tensor([new_width / width, new_height / height])}
 

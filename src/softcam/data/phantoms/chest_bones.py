@@ -69,19 +69,19 @@ class Skeleton:
     def _hoop(self, thorax: Thorax, pair: int, angle: Array) -> Array:
         """One rib as seen from the front, ``(vertices, 2)`` with x > 0: a circle that is tilted forwards."""
         height = (thorax.base - thorax.apex) * self.spacing
-        top = thorax.apex + 0.0 + height * (0.098 * pair) + self.jitter[pair, 0]
+        top = thorax.apex + 0.098 * height * pair + self.jitter[pair, 0]
         drop = self.drop * (0.5 + 0.09 * pair) + self.jitter[pair, 1]
         y = top + drop * (1 - np.cos(angle)) / 2 - 0.04 * np.sin(2 * np.clip(angle, 0, np.pi / 2))
         reach = float(thorax.outer_edge(top + drop / 2)) + 0.015
         return np.stack([reach * np.sin(angle) ** 0.85, y], axis=1)
 
     def _girdle(self, thorax: Thorax) -> Array:
-        """Clavicles and upper arms."""
+        """Clavicles and upper arms, coverage between 0 and 1."""
         s = np.linspace(0, 1, _VERTICES)
-        y = thorax.apex + 0.15 - self.clavicle_rise * s - 0.035 * np.sin(2 * np.pi * s)
-        clavicle = np.stack([0.07 + 0.80 * s, y], axis=1)
-        y = thorax.apex + 0.2 + 2.0 * s
-        arm = np.stack([np.ravel(thorax.arm_centre(y)), y], axis=1)
+        over = thorax.apex + 0.15 - self.clavicle_rise * s - 0.035 * np.sin(2 * np.pi * s)
+        clavicle = np.stack([0.07 + 0.80 * s, over], axis=1)
+        down = thorax.apex + 0.2 + 2.0 * s
+        arm = np.stack([thorax.arm_centre(down), down], axis=1)
         points = np.stack([line * (side, 1.0) for line in (clavicle, arm) for side in _SIDES])
         swell = 1.25 - 0.5 * np.sin(np.pi * s) ** 0.5
         head = 0.036 + 0.055 * np.exp(-np.square((s - 0.025) / 0.04)) - 0.06 * np.exp(-np.square(s / 0.01))

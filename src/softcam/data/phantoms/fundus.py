@@ -126,9 +126,8 @@ class FundusScene:
         x, y = grid(self.options.size)
         lean_x, lean_y = measures.between(-0.2, 0.2), measures.between(-0.2, 0.2)
         falloff, brightness = measures.between(0.15, 0.5), measures.between(0.85, 1.15)
-        light: Array = brightness * (1.08 - falloff * np.square(x - lean_x)) - brightness * falloff * np.square(
-            y - lean_y
-        )
+        light: Array = 1.08 - falloff * (np.square(x - lean_x) + np.square(y - lean_y))
+        light *= brightness
         return light
 
     def _reflexes(self, measures: Measures) -> Array:

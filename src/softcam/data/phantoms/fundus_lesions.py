@@ -130,14 +130,16 @@ def _haemorrhage(image: Array, site: _Site, field_of_view: Array) -> None:
     """A dot or blot, or, in the nerve fibre layer, a flame."""
     centre = site.place(0.95)
     density = site.rng.uniform(0.6, 0.95) * site.options.lesion_contrast
-    if site.rng.uniform() < 0.6:
-        radius = site.length(0.03, 0.065)
-        radii = radius, radius * site.rng.uniform(0.7, 1.0)
-        turn = site.rng.uniform(0, np.pi)
-        patch = blob(site.rng, site.options.size, centre, radii, turn, roughness=0.2, softness=0.55)
-        _stain(image, patch, field_of_view, density, smooth_noise(site.rng, site.options.size, 40))
-        return
-    _flame(image, site, field_of_view, centre, density)
+    paint = _blot if site.rng.uniform() < 0.6 else _flame
+    paint(image, site, field_of_view, centre, density)
+
+
+def _blot(image: Array, site: _Site, field_of_view: Array, centre: tuple[float, float], density: float) -> None:
+    radius = site.length(0.03, 0.065)
+    radii = radius, radius * site.rng.uniform(0.7, 1.0)
+    turn = site.rng.uniform(0, np.pi)
+    patch = blob(site.rng, site.options.size, centre, radii, turn, roughness=0.2, softness=0.55)
+    _stain(image, patch, field_of_view, density, smooth_noise(site.rng, site.options.size, 40))
 
 
 def _flame(image: Array, site: _Site, field_of_view: Array, centre: tuple[float, float], density: float) -> None:
