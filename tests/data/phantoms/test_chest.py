@@ -35,13 +35,3 @@ def test_film_is_brighter_where_more_is_absorbed() -> None:
     film = scene(0).expose(np.linspace(0, 4, 50, dtype=np.float32)[None])
     assert (np.diff(film[0, 0]) > 0).all()
     assert 0 <= film.min() <= film.max() <= 1
-
-
-@seeds
-def test_opacities_brighten_the_lungs_only(seed: int) -> None:
-    patient = scene(seed)
-    *_, (_, last) = patient.with_lesions(np.random.default_rng(seed))
-    step = (last - patient.healthy)[0]
-    assert step.min() >= -1e-6
-    assert not step[patient.thorax.lungs == 0].any()
-    assert step.max() > 0.05
