@@ -212,3 +212,11 @@ def test_help_has_the_docstring_and_the_example(argv: list[str], capsys: pytest.
 def test_close_match() -> None:
     assert close_match("trian", ["train", "report"]) == "; did you mean train?"
     assert close_match("xyz", ["train", "report"]) == ""
+
+
+def test_help_shows_values_as_one_writes_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call("--help")
+    text = capsys.readouterr().out
+    assert "--head {gap,softcam}" in text
+    assert "MODEL IMAGES ..." in " ".join(text.split())

@@ -22,7 +22,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, ClassVar
 
 from docstring_parser import parse
 from docstring_parser.common import DocstringExample
@@ -67,7 +67,7 @@ def run(command: Command, argv: Sequence[str], prog: str) -> Any:
             prog=prog,
             description=(documentation.description or "").replace("``", ""),
             epilog=_epilog(documentation.examples),
-            formatter_class=_HelpFormatter,
+            formatter_class=type("HelpFormatter", (_HelpFormatter,), {"placeholders": interface.placeholders()}),
             exit_on_error=False,
         )
     except argparse.ArgumentError as error:
@@ -81,7 +81,15 @@ def close_match(word: str, words: Iterable[str]) -> str:
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the paragraphs of docstrings and the lines of examples."""
+    """Keeps the paragraphs of docstrings and the lines of examples, and shows values as one writes them."""
+
+    placeholders: ClassVar[dict[str, str]] = {}
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+        placeholder = self.placeholders.get(action.dest)
+        if placeholder is None:
+            return super()._metavar_formatter(action, default_metavar)
+        return lambda size: (placeholder,) * size
 
 
 def _epilog(examples: Sequence[DocstringExample]) -> str:
@@ -122,6 +130,17 @@ class _Interface:
         if any(flag in ("-h", "--help") for flag in flags):
             return ["--help"]
         return [*flags, *self._positional(values)]
+
+    def placeholders(self) -> dict[str, str]:
+        """What the help shows in place of a value: the choices of an enumeration, the name of a positional."""
+        shown = {}
+        for name, hint in self.types.items():
+            enumerations = [kind for kind in _kinds(hint) if _is_enum(kind)]
+            if enumerations:
+                shown[name] = "{" + ",".join(str(member.value) for member in enumerations[0]) + "}"
+            elif name in self.positionals:
+                shown[name] = name.upper() + (" ..." if _is_sequence(hint) else "")
+        return shown
 
     def explain(self, message: str) -> str:
         """Say in one sentence what jsonargparse says in several lines."""
