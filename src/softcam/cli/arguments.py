@@ -7,6 +7,7 @@ command line is first brought to the spelling that it expects, so that one can t
 - ``--some-name`` for ``--some_name``;
 - ``--name`` for ``--group.name`` where only one group has that name;
 - ``--list a,b`` for ``--list='["a", "b"]'``, and several last positional arguments for one list;
+- ``--class`` for a parameter ``class_``, whose name is a keyword of Python without the underscore;
 - the value of an enumeration in place of its member's name, also in YAML.
 """
 
@@ -17,6 +18,7 @@ import dataclasses
 import difflib
 import inspect
 import json
+import keyword
 import re
 import types
 import typing
@@ -91,6 +93,10 @@ class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter)
             return super()._metavar_formatter(action, default_metavar)
         return lambda size: (placeholder,) * size
 
+    def format_help(self) -> str:
+        """Show the option of a parameter such as ``class_`` as one writes it."""
+        return re.sub(r"(--\w+?)_(?=[\s=\]])", r"\1", super().format_help())
+
 
 def _epilog(examples: Sequence[DocstringExample]) -> str:
     lines = [f"  {line}" for example in examples for line in (example.description or "").splitlines()]
@@ -153,7 +159,7 @@ class _Interface:
         return " ".join(re.sub(r'Parser key "([^"]+)"', r"--\1", message).split())
 
     def _spelled(self, name: str) -> str:
-        return name.upper() if name in self.positionals else f"--{name}"
+        return name.upper() if name in self.positionals else f"--{name.rstrip('_')}"
 
     def _flag(self, word: str, rest: list[str]) -> list[str]:
         """Translate one flag; takes its value off the rest where it follows as a word of its own."""
@@ -186,11 +192,12 @@ class _Interface:
             raise UsageError(f"{word} may mean {' or '.join(f'--{name}' for name in full)}; write one of them")
         if not full:
             short = {name.rpartition(".")[2] for name in self.types}
-            known = [f"--{name}" for name in sorted(short.union(self.types))]
+            known = [f"--{name.rstrip('_')}" for name in sorted(short.union(self.types))]
             raise UsageError(f"there is no option {word}{close_match(f'--{key}', known)}")
         return full[0], negated
 
     def _full_names(self, key: str) -> list[str]:
+        key = f"{key}_" if keyword.iskeyword(key) else key
         if key in self.types or any(key.startswith(f"{name}.") for name in self.types):
             return [key]
         return [name for name in self.types if name.endswith(f".{key}")]

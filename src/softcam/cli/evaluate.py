@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
+from softcam.cli.device import choose_device
 from softcam.cli.output import show, table
 from softcam.data.manifest import Manifest, Split
 from softcam.errors import ConfigError
@@ -59,7 +58,7 @@ def evaluate(
     if len(models) not in (1, 2):
         raise ConfigError(f"softcam evaluate takes one or two models, not {len(models)}; compare two at a time")
     _require_positive(batch_size=batch_size, resamples=resamples)
-    where = _device(device)
+    where = choose_device(device)
     checkpoints = [load_checkpoint(path, device=where) for path in models]
     images = Manifest.read(manifest or _manifest_of(models[0]))
     part = None if split == "all" else Split(split)
@@ -80,15 +79,6 @@ def evaluate(
     folders = _folders(models, out, split)
     _write(models, results, folders, comparison, out or folders[0])
     show(_facts(models, results, folders, comparison), _as_text(models, results, folders, comparison), json)
-
-
-def _device(name: str | None) -> torch.device:
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device is {name}, which this machine does not have; leave it out, or use cpu") from error
 
 
 def _require_positive(**numbers: int) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
+from softcam.cli.device import choose_device
 from softcam.cli.output import show
 from softcam.errors import ConfigError, DataError
 from softcam.model.checkpoint import load_checkpoint
@@ -42,7 +41,7 @@ def explain(
         out: Folder to write to.
         class_: Classes to show; by default the last of two, and of more the most probable.
         top: Show this many of the most probable classes.
-        contrast: Show the evidence for a class over the others, which is what decides; the default.
+        contrast: Show the evidence for a class over the others, which is what decides; so it is without --raw.
         raw: Show the map of the class alone.
         limit: Logits at full colour; by default what suits the images of this call. Give it to compare calls.
         batch_size: Images that go through the network together.
@@ -59,7 +58,7 @@ def explain(
         raise ConfigError("--contrast and --raw are both given; choose one of the two")
     shown = Shown.RAW if raw else Shown.CONTRAST
     options = ExplainOptions(tuple(class_), top, shown, limit, batch_size, strict)
-    checkpoint = load_checkpoint(model, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    checkpoint = load_checkpoint(model, device=choose_device(device))
     result = explain_images(checkpoint, images, out, options)
     show(result, _as_text(result), json)
     if result.failures:

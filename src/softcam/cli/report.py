@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
 import yaml
 
+from softcam.cli.device import choose_device
 from softcam.cli.output import show
 from softcam.data.sample import Split
 from softcam.errors import ConfigError
@@ -28,6 +28,7 @@ def report(
     title: str = TITLE,
     finding: str | None = None,
     cases: int = 3,
+    device: str | None = None,
     json: bool = False,
 ) -> None:
     """Make the HTML report of a run, or of several side by side.
@@ -45,6 +46,7 @@ def report(
         finding: Name of the class whose evidence is shown; by default the second of two, else the one with the
             most annotated images.
         cases: Cases to show of each outcome: true and false, positive and negative.
+        device: Where to compute, such as cpu or cuda:1; by default a GPU where there is one.
         json: Print the result as JSON.
 
     Example:
@@ -61,7 +63,7 @@ def report(
         title=title,
         class_name=finding,
         cases=cases,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        device=choose_device(device),
     )
     show({"report": written, "runs": [run.name for run in named]}, f"report: {written}", json)
 
