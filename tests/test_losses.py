@@ -120,8 +120,8 @@ def test_rectangles_are_solid_and_not_empty(size: list[int]) -> None:
     inside = mask.nonzero()
     low, high = inside.min(0).values, inside.max(0).values
     assert len(inside) == int((high - low + 1).prod())
-    if min(size) > 1:
-        assert not mask.all()
+    sides = (high - low + 1).tolist()
+    assert all(side < cells or cells == 1 for side, cells in zip(sides, size, strict=True))
 
 
 def test_both_forms_in_a_training_step_reach_every_weight() -> None:

@@ -161,18 +161,20 @@ class MixConsistency(nn.Module):
 
 
 def random_rectangle(size: torch.Size | tuple[int, ...]) -> Tensor:
-    """Draw a random axis-aligned box on a grid: True inside, neither empty nor the whole grid.
+    """Draw a random axis-aligned box on a grid, of a quarter to three quarters of its cells along each axis.
 
     Args:
         size: Cells along each axis, ``(h, w)`` or ``(d, h, w)``.
 
     Returns:
-        A bool tensor of that size, on the CPU, from torch's global generator.
+        A bool tensor of that size, True inside, on the CPU, from torch's global generator. Never empty, and never
+        whole along an axis of two cells or more.
     """
     mask = torch.ones(tuple(size), dtype=torch.bool)
     for axis, cells in enumerate(size):
-        length = int(torch.randint(math.ceil(cells / 4), max(2, math.ceil(3 * cells / 4) + 1), ()))
-        start = int(torch.randint(0, cells - min(length, cells) + 1, ()))
+        shortest, longest = -(-cells // 4), max(1, 3 * cells // 4)
+        length = int(torch.randint(shortest, longest + 1, ()))
+        start = int(torch.randint(0, cells - length + 1, ()))
         inside = torch.zeros(cells, dtype=torch.bool)
         inside[start : start + length] = True
         mask &= inside.view(-1, *[1] * (len(size) - axis - 1))

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
 from softcam.data.manifest import Annotations, Box, Manifest, Point, Sample, Split
@@ -45,6 +45,7 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 @settings(max_examples=60, deadline=None)
+@example(Manifest((Sample(Path("/images/0"), (0,), "007", extra={"x": "\r0"}),), ("a",)))
 @given(manifest=manifests())
 def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactory, manifest: Manifest) -> None:
     written = manifest.write(tmp_path_factory.mktemp("round") / "manifest.csv")

@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from softcam.data.csv_rows import read_rows
 from softcam.data.sample import Annotations, Box, Point, Sample, Split
@@ -66,9 +66,15 @@ def write_table(path: Path, samples: Sequence[Sample], classes: Sequence[str]) -
     if {label for sample in samples for label in sample.labels} != set(range(len(classes))):
         columns.append("classes")
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, [*columns, *extra], "", "ignore", lineterminator="\n")
+        writer = csv.DictWriter(stream, [*columns, *extra], "", "ignore", lineterminator="\n", quoting=_quoting(rows))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def _quoting(rows: Sequence[Mapping[str, str]]) -> Literal[0, 1]:
+    """Quote everything where a cell has a carriage return: Python's writer leaves that one bare before 3.13."""
+    returns = any("\r" in cell for row in rows for cell in row.values())
+    return csv.QUOTE_ALL if returns else csv.QUOTE_MINIMAL
 
 
 class _RowReader:
