@@ -168,6 +168,13 @@ def test_map_size_computes_nothing_and_changes_nothing(model: SoftCAM) -> None:
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_images_that_are_too_small_are_refused_by_their_size() -> None:
+    model = SoftCAM(nn.Sequential(nn.Conv2d(3, 4, 5), nn.Conv2d(4, 4, 5)), ClassEvidence(4, 2))
+    assert model.map_size(9, 10) == (1, 2)
+    with pytest.raises(softcam.ConfigError, match=r"images of 8×10 px are too small for this network .*; enlarge them"):
+        model.map_size(8, 10)
+
+
 def test_combining_stages_keeps_the_sum_of_their_means() -> None:
     maps = [torch.randn(2, 3, 7, 5), torch.randn(2, 3, 4, 3), torch.randn(2, 3, 2, 2)]
     combined = combine_stages(maps)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from softcam.errors import ConfigError
 from softcam.model.report import ConversionReport
 from softcam.model.resample import resample_area
 from softcam.model.task import Task
@@ -201,21 +203,42 @@ class SoftCAM(nn.Module):
         bias = self.bias.detach()
         return Evidence(maps - bias.view(1, -1, *[1] * (maps.dim() - 2)), logits, bias, self.task)
 
-    @torch.no_grad()
     def map_size(self, *image_size: int) -> tuple[int, ...]:
         """Return the size ``(h, w)`` of the maps for images of ``image_size`` ``(H, W)``.
 
         Works out shapes only, without computing or copying anything.
+
+        Raises:
+            ConfigError: Images of this size are too small for the network.
         """
-        state = {name: value.to("meta") for name, value in self.state_dict(keep_vars=True).items()}
-        images = torch.empty(1, self._in_channels(), *image_size, device="meta")
-        with evaluating(self):
-            _, maps = torch.func.functional_call(self, state, (images, True))
+        _, maps = run_shapes(self, image_size, True)
         return tuple(maps.shape[2:])
 
-    def _in_channels(self) -> int:
-        first = first_convolution(self.backbone)
-        return 3 if first is None else first.in_channels
+
+@torch.no_grad()
+def run_shapes(network: nn.Module, image_size: Sequence[int], *arguments: object) -> Any:
+    """Run a network on one image that has a shape and no content (torch's meta device).
+
+    Args:
+        network: Any image network; eval mode is used, and nothing of it changes.
+        image_size: ``(H, W)``.
+        arguments: What else its forward method is given.
+
+    Returns:
+        What the network returns, with shapes and no content.
+
+    Raises:
+        ConfigError: Images of this size are too small for the network.
+    """
+    first = first_convolution(network)
+    state = {name: value.to("meta") for name, value in network.state_dict(keep_vars=True).items()}
+    images = torch.empty(1, 3 if first is None else first.in_channels, *image_size, device="meta")
+    try:
+        with evaluating(network):
+            return torch.func.functional_call(network, state, (images, *arguments))
+    except RuntimeError as error:
+        size = "×".join(map(str, image_size))
+        raise ConfigError(f"images of {size} px are too small for this network ({error}); enlarge them") from error
 
 
 def first_convolution(network: nn.Module) -> nn.Conv1d | nn.Conv2d | nn.Conv3d | None:

@@ -16,7 +16,7 @@ from torch import nn
 
 from softcam.errors import ConfigError
 from softcam.model.checkpoint import Head, ModelCard
-from softcam.model.evidence import SoftCAM
+from softcam.model.evidence import SoftCAM, run_shapes
 from softcam.training.config import OptimConfig, Optimizer, Precision, TrainConfig
 from softcam.training.history import Row
 from softcam.training.loaders import TrainingData, make_loaders, read_training_data
@@ -135,6 +135,7 @@ def set_up(config: TrainConfig, resume: bool) -> Run:
             task=data.task,
             seed=config.run.seed,
         )
+    run_shapes(built.network, config.data.preprocessing.size)
     steps = len(loaders[0]) // (config.optim.accumulation * accelerator.num_processes)
     objective = make_objective(config, data, built.network, steps)
     if config.optim.channels_last:
