@@ -64,6 +64,14 @@ def test_a_single_cell_cannot_be_mixed(make_config: MakeConfig) -> None:
     assert set_up(make_config(data={"size": 8}, loss={"mix": 0.0}), False).network.training
 
 
+@pytest.mark.parametrize("head", list(Head))
+def test_images_too_small_for_the_backbone_are_refused(make_config: MakeConfig, head: Head) -> None:
+    config = make_config(model={"backbone": "inception_v3", "head": head}, data={"size": 32})
+    with pytest.raises(ConfigError, match=r"^images of 32×32 px are too small for this network .*; enlarge them$"):
+        set_up(config, False)
+    assert not config.run.out.exists()
+
+
 def test_nothing_is_written_when_something_does_not_fit(make_config: MakeConfig) -> None:
     config = make_config(model={"backbone": "nonet"})
     with pytest.raises(ConfigError, match=r"^backbone 'nonet' is not a torchvision classifier"):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from softcam.data.phantoms import canvas
 
@@ -73,6 +73,7 @@ def test_band_covers_its_width(size: int) -> None:
 )
 @settings(max_examples=30, deadline=None)
 def test_smooth_blob_has_the_area_of_its_ellipse(radii: tuple[float, float], angle: float, size: int) -> None:
+    assume(min(radii) * size / 2 >= 1.5)  # thinner ones are a matter of where the pixels lie
     patch = canvas.blob(np.random.default_rng(0), size, (0.1, -0.2), radii, angle, roughness=0, softness=0.1)
     pixels = np.pi * radii[0] * radii[1] * (size / 2) ** 2
     assert patch.coverage.sum() == pytest.approx(pixels, rel=0.12, abs=1.5)
