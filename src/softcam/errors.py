@@ -21,3 +21,10 @@ class ConfigError(SoftCAMError):
 
 class CheckpointError(SoftCAMError):
     """A folder is not a checkpoint, or does not fit the network it is loaded into."""
+
+
+def own_sentence(message: str) -> str:
+    """Return the sentence of an error: a loader's worker process hands it on inside a traceback, as text."""
+    if "DataLoader worker" not in message:
+        return message
+    return message.rstrip().splitlines()[-1].partition(": ")[2]

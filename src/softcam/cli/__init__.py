@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from softcam import __version__
-from softcam.errors import SoftCAMError
+from softcam.errors import SoftCAMError, own_sentence
 
 FAILED = 1
 MISUSED = 2
@@ -140,7 +140,4 @@ def _stop(message: str, code: int) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    text = str(error)
-    if "\nOriginal Traceback" in text:  # a loader's worker process hands an error on with its traceback as text
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    return text
+    return own_sentence(str(error))

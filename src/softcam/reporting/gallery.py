@@ -18,6 +18,7 @@ from softcam.data.images import image_size
 from softcam.data.manifest import Manifest
 from softcam.data.sample import Sample
 from softcam.data.transforms import Preprocessing, test_transform
+from softcam.evaluation.evaluate import preprocessing_of
 from softcam.model.task import Task
 from softcam.reporting.colours import colour
 from softcam.reporting.figures import Embedded, data_uri
@@ -186,7 +187,7 @@ class _Reading:
 @torch.no_grad()
 def _read(model: Measured, output: int, sample: Sample, images: Manifest) -> _Reading:
     card = model.checkpoint.card
-    transform = test_transform(Preprocessing.from_dict(card.preprocessing))
+    transform = test_transform(preprocessing_of(card))
     single = ManifestDataset(replace(images, samples=(sample,)), transform, card.task)
     network = model.explainer or model.checkpoint.model
     batch = single[0]["image"][None].to(next(network.parameters()).device)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from softcam.data.dataset import ManifestDataset, class_counts
 from softcam.data.manifest import Manifest, Split
 from softcam.data.transforms import test_transform, training_transform
-from softcam.errors import ConfigError, DataError, SoftCAMError
+from softcam.errors import ConfigError, DataError, SoftCAMError, own_sentence
 from softcam.model.task import Task
 from softcam.training.config import Monitor, TrainConfig
 from softcam.training.sampling import EpochSampler, SeededDataset
@@ -139,7 +139,7 @@ def plain_worker_errors() -> Iterator[None]:
     try:
         yield
     except SoftCAMError as error:
-        message = str(error)
-        if "DataLoader worker" not in message:
+        sentence = own_sentence(str(error))
+        if sentence == str(error):
             raise
-        raise type(error)(message.rstrip().splitlines()[-1].partition(": ")[2]) from None
+        raise type(error)(sentence) from None
