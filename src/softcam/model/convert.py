@@ -157,7 +157,7 @@ def _probe(traced: fx.GraphModule, example: Tensor) -> dict[str, tuple[int, ...]
     except Exception as error:
         raise ConversionError(
             f"cannot convert {type(traced).__name__}: it fails on an input of shape {tuple(example.shape)} "
-            f"({graph._first_line(error)}); pass convert(..., example=...) an input that it accepts"
+            f"({graph.first_line(error)}); pass convert(..., example=...) an input that it accepts"
         ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ def trace(network: nn.Module, expanded: Collection[str] = ()) -> fx.GraphModule:
             _drop_fixed_inputs(graph)
     except Exception as error:
         raise ConversionError(
-            f"cannot convert {type(network).__name__}: torch.fx cannot trace its forward method ({_first_line(error)})"
+            f"cannot convert {type(network).__name__}: torch.fx cannot trace its forward method ({first_line(error)})"
             + INSTEAD
         ) from error
     traced = fx.GraphModule(tracer.root, graph, type(network).__name__)
@@ -55,7 +55,8 @@ def trace(network: nn.Module, expanded: Collection[str] = ()) -> fx.GraphModule:
     return traced
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says, without the lines of detail behind it."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
@@ -182,8 +183,3 @@ def cut_backbone(traced: fx.GraphModule, stages: Sequence[fx.Node]) -> fx.GraphM
 def has_children(module: nn.Module) -> bool:
     """Return whether ``module`` is made of others, so that taking it apart shows more."""
     return any(True for _ in module.children())
-
-
-def find_node(traced: fx.GraphModule, matches: Callable[[fx.Node], bool]) -> fx.Node | None:
-    """Return the last node that matches: a module called twice ends where it is called last."""
-    return next((node for node in reversed(traced.graph.nodes) if matches(node)), None)

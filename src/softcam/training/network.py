@@ -13,7 +13,6 @@ from softcam.errors import CheckpointError
 from softcam.model.backbones import build_backbone
 from softcam.model.checkpoint import Checkpoint, Head, load_checkpoint
 from softcam.model.convert import convert
-from softcam.model.evidence import SoftCAM
 from softcam.model.task import Task
 from softcam.training.config import ModelConfig
 
@@ -98,8 +97,3 @@ def _evidence_weights(source: Checkpoint, config: ModelConfig) -> dict[str, Tens
     if source.card.stages == config.stages:
         return state
     return {name: value for name, value in state.items() if not name.startswith(_EVIDENCE)}
-
-
-def evidence_map_size(network: nn.Module, image_size: tuple[int, int]) -> tuple[int, ...] | None:
-    """Return the size ``(h, w)`` of the evidence maps; None for a network without."""
-    return network.map_size(*image_size) if isinstance(network, SoftCAM) else None
