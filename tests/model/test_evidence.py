@@ -5,11 +5,14 @@ import pickle
 
 import pytest
 import torch
+import torchvision
+from hypothesis import given, settings, strategies as st
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 import softcam
 from softcam import ClassEvidence, Evidence, SoftCAM, Task
+from softcam.errors import ConfigError
 from softcam.model.evidence import combine_stages, evaluating
 from tests.model.networks import TinyNet, randomize
 
@@ -188,3 +191,31 @@ def test_evaluating_puts_modes_back_after_an_error() -> None:
         assert not module.training
         raise RuntimeError
     assert [m.training for m in module.modules()] == [True, True, False]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 3), st.floats(1, 4), st.booleans(), st.floats(0.1, 10))
+def test_a_power_raises_the_answers_and_not_the_bias(dims: int, power: float, bias: bool, factor: float) -> None:
+    torch.manual_seed(0)
+    layer = ClassEvidence(3, 2, bias=bias, dims=dims, power=power).double()
+    linear = ClassEvidence(3, 2, bias=False, dims=dims).double()
+    linear.classes.weight = layer.classes.weight
+    features = torch.randn(2, 3, *[4] * dims, dtype=torch.float64)
+    answers = linear(features)
+    offset = layer.classes.bias.view(1, -1, *[1] * dims) if bias else 0
+    expected = answers.sign() * answers.abs() ** power + offset
+    torch.testing.assert_close(layer(features), expected)
+    layer.scale_(factor)
+    torch.testing.assert_close(layer(features), factor * expected)
+
+
+def test_a_power_below_one_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"power is 0\.5"):
+        ClassEvidence(3, 2, power=0.5)
+
+
+def test_a_power_makes_a_new_layer() -> None:
+    model = softcam.convert(torchvision.models.resnet18(num_classes=2), power=2)
+    assert model.report is not None
+    assert "raised to the power 2; train it" in model.report.reason
+    assert model.explain(torch.rand(2, 3, 64, 64)).completeness_error() < 1e-5

@@ -70,6 +70,7 @@ DATA = DataConfig(Path("manifest.csv"))
         (ModelConfig, {"head": "cam"}, "model.head is cam; choose one of gap, softcam"),
         (ModelConfig, {"task": "ordinal"}, "model.task is ordinal; choose one of multiclass, binary, multilabel"),
         (OptimConfig, {"precision": "half"}, "optim.precision is half; choose one of fp32, bf16, fp16"),
+        (RunConfig, {"calibration": "platt"}, "run.calibration is platt; choose one of none, temperature, bias"),
         (RunConfig, {"seed": -1}, "run.seed is -1; it is at least 0"),
         (RunConfig, {"patience": 0}, "run.patience is 0; it is at least 1, or null for no early stop"),
     ],

@@ -26,7 +26,8 @@ def build(config: ModelConfig, outputs: int = 2, seed: int = 3) -> tuple[nn.Modu
 
 
 def save(network: nn.Module, config: ModelConfig, folder: Path, classes: str = "ab") -> Path:
-    card = ModelCard(config.backbone, config.head, tuple(classes), Task.MULTICLASS, stages=config.stages)
+    layers = {} if config.head is Head.GAP else {"fusion": config.fusion, "power": config.power}
+    card = ModelCard(config.backbone, config.head, tuple(classes), Task.MULTICLASS, stages=config.stages, **layers)
     save_checkpoint(network, card, folder)
     return folder
 
@@ -86,6 +87,28 @@ def test_evidence_of_other_stages_is_not_taken(tmp_path: Path) -> None:
     trained, _ = build(source)
     _, notes = build(replace(SOFTCAM, stages=("stage1", "stage2"), weights=save(trained, source, tmp_path / "m")))
     assert "newly initialised: evidence.0.classes.weight (2, 8, 1, 1)" in notes
+
+
+@pytest.mark.parametrize("change", [{"fusion": 8}, {"power": 2.0}, {"stages": ("stage2",)}])
+def test_evidence_layers_of_another_kind_are_not_taken(change: dict[str, object], tmp_path: Path) -> None:
+    ours = replace(SOFTCAM, stages=("stage1", "stage2"))
+    other = replace(ours, **change)
+    folder = save(build(other, seed=5)[0], other, tmp_path / "model")
+    network, notes = build(replace(ours, weights=folder))
+    fresh, _ = build(ours)
+    assert "newly initialised: evidence.0.classes.weight" in notes
+    for name, value in network.state_dict().items():
+        if name.startswith("evidence"):
+            assert torch.equal(value, fresh.state_dict()[name])
+
+
+def test_a_fused_network_goes_on_from_itself(tmp_path: Path) -> None:
+    config = replace(SOFTCAM, stages=("stage1", "stage2"), fusion=4, power=2.0)
+    source, _ = build(config, seed=5)
+    folder = save(source, config, tmp_path / "model")
+    network, notes = build(replace(config, weights=folder))
+    assert "newly initialised" not in notes
+    torch.testing.assert_close(logits(network), logits(source))
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

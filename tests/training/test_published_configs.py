@@ -10,7 +10,7 @@ from softcam.cli import main
 from softcam.data.preprocessing import PREPROCESSINGS
 from softcam.losses import Convention
 from softcam.model.checkpoint import Head
-from softcam.training.config import Monitor, Optimizer, Precision, TrainConfig
+from softcam.training.config import Calibration, Monitor, Optimizer, Precision, TrainConfig
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -79,6 +79,7 @@ def test_a_file_says_what_was_published(data: str, backbone: str, variant: str) 
     assert 12 <= optim.batch_size <= 16
     assert (optim.precision, optim.accumulation, optim.balanced_sampling) == (Precision.FP32, 1, False)
     assert (config.run.monitor, config.run.patience) == (Monitor.ACCURACY, None)
+    assert config.run.calibration is Calibration.NONE
     assert config.run.out == Path("runs", f"{data}-{backbone}-{variant}")
 
 
@@ -90,6 +91,7 @@ def test_our_own_recipes_ask_for_sparse_and_local_evidence(kind: str) -> None:
     assert config.loss.l1 > 0
     assert config.loss.mix > 0
     assert config.model.stages is not None
+    assert config.run.calibration is Calibration.TEMPERATURE
 
 
 def test_flags_come_after_the_file_and_the_black_box_is_one_flag_away() -> None:

@@ -7,10 +7,12 @@ import pytest
 import torch
 from tests.training.conftest import tiny_network
 
+import softcam
 from softcam.errors import ConfigError
-from softcam.model.checkpoint import Head
+from softcam.model.checkpoint import Head, load_checkpoint
 from softcam.model.evidence import SoftCAM
 from softcam.training.config import OptimConfig, Optimizer, Precision, TrainConfig
+from softcam.training.loop import train
 from softcam.training.run import algorithms, make_accelerator, make_optimizer, set_up
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -32,6 +34,34 @@ def test_adamw_trains_every_weight() -> None:
     assert isinstance(optimizer, torch.optim.AdamW)
     (group,) = optimizer.param_groups
     assert (len(group["params"]), group["weight_decay"]) == (len(list(network.parameters())), 0.2)
+
+
+@pytest.mark.parametrize("kind", list(Optimizer))
+def test_the_evidence_layer_has_a_learning_rate_of_its_own(kind: Optimizer) -> None:
+    network = softcam.convert(tiny_network(2))
+    optimizer = make_optimizer(network, OptimConfig(kind, lr=0.1, evidence_lr=6))
+    assert [group["lr_factor"] for group in optimizer.param_groups] == [1, 6]
+    others, evidence = (group["params"] for group in optimizer.param_groups)
+    assert {id(p) for p in evidence} == {id(p) for p in network.evidence.parameters()}
+    assert {id(p) for p in [*others, *evidence]} == {id(p) for p in network.parameters()}
+
+
+def test_a_step_uses_the_factors_of_the_schedule(make_config: MakeConfig) -> None:
+    config = make_config(optim={"lr": 1e-2, "evidence_lr": 3, "epochs": 1})
+    train(config)
+    state = torch.load(next((config.run.out / "last").glob("epoch-*/optimizer.bin")), weights_only=False)
+    slow, fast = (group["lr"] for group in state["param_groups"])
+    assert fast == pytest.approx(3 * slow)
+    assert slow > 0
+
+
+def test_the_card_names_the_stages_of_a_pyramid(make_config: MakeConfig) -> None:
+    config = make_config(model={"stages": 8, "fusion": 4, "power": 2.0}, optim={"epochs": 1})
+    train(config)
+    checkpoint = load_checkpoint(config.run.out)
+    card = checkpoint.card
+    assert (card.stages, card.fusion, card.power) == (("stage1.2", "stage2.1"), 4, 2.0)
+    assert checkpoint.model.map_size(32, 32) == (8, 8)
 
 
 def test_a_run_counts_its_steps_and_images(make_config: MakeConfig) -> None:

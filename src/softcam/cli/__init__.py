@@ -34,6 +34,7 @@ VERBS = {
     "demo": Verb("softcam.cli.demo:demo", "see it all work on generated images, in a few minutes"),
     "prepare": Verb("softcam.cli.prepare:COMMANDS", "make a manifest of a data set"),
     "train": Verb("softcam.cli.train:train", "train a self-explaining network, or its black box"),
+    "sweep": Verb("softcam.cli.sweep:sweep", "find how sparse evidence can be without a worse decision"),
     "evaluate": Verb("softcam.cli.evaluate:evaluate", "measure decisions and explanations"),
     "explain": Verb("softcam.cli.explain:explain", "show the evidence in images"),
     "report": Verb("softcam.cli.report:report", "make the HTML report of a run"),

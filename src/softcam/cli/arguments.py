@@ -253,7 +253,10 @@ def _spell(hint: Any, value: str) -> str:
     """Write a value as jsonargparse reads it."""
     kinds = _kinds(hint)
     sequence = next(filter(_is_sequence, kinds), None)
-    if sequence is None or value.startswith("[") or value == "null" or (len(kinds) > 1 and "," not in value):
+    if sequence is None or value.startswith("[") or value == "null":
+        return value
+    names = typing.get_args(sequence)[:1] == (str,) and str not in kinds
+    if len(kinds) > 1 and "," not in value and not (names and not value.isdecimal()):
         return value
     elements = [element.strip() for element in value.split(",")] if value else []
     if typing.get_args(sequence)[:1] in ((int,), (float,)):

@@ -44,6 +44,9 @@ class ModelCard:
         task: How logits become probabilities.
         in_channels: Channels of the images.
         stages: Modules whose output carries evidence; None for the last feature map.
+        fusion: Channels of the top-down fusion of the stages; None for an evidence layer on each.
+        power: Exponent of the evidence layers.
+        output_stride: Pixels per cell of the last feature map, where dilation has taken the place of stride.
         preprocessing: As :class:`softcam.data.transforms.Preprocessing` writes it.
         training: Configuration and data of the training.
         metrics: Validation metrics of these weights.
@@ -56,6 +59,9 @@ class ModelCard:
     task: Task
     in_channels: int = 3
     stages: tuple[str, ...] | None = None
+    fusion: int | None = None
+    power: float = 1.0
+    output_stride: int | None = None
     preprocessing: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -188,7 +194,15 @@ def _build(card: ModelCard, network: nn.Module | None, folder: Path) -> nn.Modul
         source = network or build_backbone(card.backbone, num_classes=card.num_outputs, in_channels=card.in_channels)
         if card.head is Head.GAP:
             return source
-        return convert(source, card.num_outputs, task=card.task, stages=card.stages)
+        return convert(
+            source,
+            card.num_outputs,
+            task=card.task,
+            stages=card.stages,
+            fusion=card.fusion,
+            power=card.power,
+            output_stride=card.output_stride,
+        )
     except CheckpointError:
         raise
     except SoftCAMError as error:

@@ -12,7 +12,9 @@ from torch import Tensor, fx, nn
 
 from softcam.errors import ConfigError, ConversionError
 from softcam.model import graph
+from softcam.model.dilation import dilate
 from softcam.model.evidence import ClassEvidence, SoftCAM, first_convolution
+from softcam.model.fusion import TopDownFusion
 from softcam.model.heads import AffineHead, PointwiseHead, build_pointwise_head, find_affine_head
 from softcam.model.report import ConversionReport
 from softcam.model.task import Task
@@ -36,12 +38,30 @@ class _Found:
     head: AffineHead | PointwiseHead
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """Where the evidence layers go and of what kind they are, as :func:`convert` was asked."""
+
+    stages: Sequence[str] | int | None
+    fusion: int | None
+    power: float
+    output_stride: int | None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no weights of a head can serve."""
+        return self.fusion is not None or self.power != 1
+
+
 def convert(
     model: nn.Module,
     num_classes: int | None = None,
     *,
     task: Task | None = None,
-    stages: Sequence[str] | None = None,
+    stages: Sequence[str] | int | None = None,
+    fusion: int | None = None,
+    power: float = 1.0,
+    output_stride: int | None = None,
     example: Tensor | None = None,
 ) -> SoftCAM:
     """Turn a classifier into a :class:`softcam.SoftCAM`: its pooling and head become a class evidence layer.
@@ -61,7 +81,16 @@ def convert(
         task: How logits become probabilities; by default softmax, for a single class sigmoid.
         stages: Names of the modules whose output carries evidence, for example
             ``("layer2", "layer3", "layer4")``; by default the last feature map alone. Earlier stages of an
-            exact conversion start with zero weights, so that the logits are still the same.
+            exact conversion start with zero weights, so that the logits are still the same. A number takes the last
+            feature map of every resolution from stride 2 up to that stride: 4 is ``("relu", "layer1")`` of a ResNet.
+            What lies behind the last stage is dropped.
+        fusion: Channels of a top-down fusion of the stages under one evidence layer (see
+            :class:`softcam.model.fusion.TopDownFusion`), new and to be trained; by default every stage has an
+            evidence layer of its own.
+        power: Exponent of the evidence layer (see :class:`softcam.model.evidence.ClassEvidence`); above 1 the layer
+            is new and to be trained.
+        output_stride: Pixels of the image per cell of the last feature map, 8 or 16: later strides become dilations,
+            with the same weights, and the report says how far the logits moved. None leaves the network's own.
         example: An input ``(N, C, H, W)`` that the model accepts; by default random images of 224 px with as
             many channels as the first convolution takes.
 
@@ -71,7 +100,7 @@ def convert(
     Raises:
         ConversionError: The network does not end in something that can be replaced; the message says what
             was found at its end and what to do.
-        ConfigError: ``num_classes`` or ``stages`` makes no sense.
+        ConfigError: ``num_classes``, ``stages``, ``fusion``, ``power`` or ``output_stride`` makes no sense.
 
     Example:
         >>> import softcam, torchvision
@@ -90,8 +119,12 @@ def convert(
             tensor.data = tensor.data.float()
 
     example = _example(source, example)
-    found = _find_head(source, example, _containers(source, stages or ()))
-    converted = _build(source, found, num_classes, stages, task, example)
+    network = source
+    if output_stride is not None:
+        network = copy.deepcopy(source)
+        dilate(network, output_stride, example)
+    found = _find_head(network, example, _containers(network, stages))
+    converted = _build(source, found, num_classes, _Evidence(stages, fusion, power, output_stride), task, example)
     _restore(converted, modes, places)
     return converted
 
@@ -127,13 +160,18 @@ def _noise(*shape: int) -> Tensor:
 
 
 def _larger(example: Tensor) -> Tensor:
-    """Return noise of 9/7 the size (224 → 288), to tell what follows the size of the input."""
-    return _noise(*example.shape[:2], *(length * 9 // 7 for length in example.shape[2:]))
+    """Return noise that is larger by two cells of the usual last map, to tell what follows the size of the input."""
+    more = 64 if example.dim() < 5 else 32
+    return _noise(*example.shape[:2], *(length + more for length in example.shape[2:]))
 
 
-def _containers(source: nn.Module, stages: Sequence[str]) -> set[str]:
+def _containers(source: nn.Module, stages: Sequence[str] | int | None) -> set[str]:
     """Return the modules to take apart so that ``stages`` come into sight."""
     names = dict(source.named_modules())
+    if stages is None:
+        return set()
+    if isinstance(stages, int):
+        return {name for name, module in names.items() if name and type(module).forward is nn.Sequential.forward}
     return {".".join(s.split(".")[:i]) for s in stages for i in range(1, s.count(".") + 1) if s in names}
 
 
@@ -230,31 +268,34 @@ def _build(
     source: nn.Module,
     found: _Found,
     num_classes: int | None,
-    stages: Sequence[str] | None,
+    wanted: _Evidence,
     task: Task | None,
     example: Tensor,
 ) -> SoftCAM:
     head, classes = found.head, num_classes or found.head.num_classes
-    last = found.node if classes == head.num_classes else found.features
-    nodes = _stage_nodes(found, stages, last, example.dim())
+    reads_head = classes == head.num_classes and not wanted.is_new
+    last = found.node if reads_head else found.features
+    nodes = _stage_nodes(found, wanted.stages, last, example)
     channels = tuple(found.shapes[node.name][1] for node in nodes)
-    layers = [ClassEvidence(width, classes, dims=head.dims) for width in channels]
-    if nodes[-1] is last:
+    widths = channels if wanted.fusion is None else (wanted.fusion,)
+    layers = [ClassEvidence(width, classes, dims=head.dims, power=wanted.power) for width in widths]
+    if nodes[-1] is last and not wanted.is_new:
         layers[-1] = _head_evidence(head, classes, channels[-1])
-    keeps_weights = nodes[-1] is last is found.node and classes == head.num_classes
+    keeps_weights = reads_head and nodes[-1] is last is found.node
     if keeps_weights:
         for layer in layers[:-1]:
             nn.init.zeros_(layer.classes.weight)
             nn.init.zeros_(layer.classes.bias)  # type: ignore[arg-type]
     labels = tuple(graph.node_label(node) for node in nodes)
     backbone = graph.cut_backbone(found.traced, nodes)
-    converted = SoftCAM(backbone, layers, task=task or Task.infer(classes)).eval()
+    fusion = None if wanted.fusion is None else TopDownFusion(channels, wanted.fusion, head.dims)
+    converted = SoftCAM(backbone, layers, task=task or Task.infer(classes), fusion=fusion).eval()
     difference = _difference(source, converted, example) if keeps_weights else math.nan
     converted.report = ConversionReport(
-        exact=isinstance(head, AffineHead) and difference <= _TOLERANCE,
+        exact=isinstance(head, AffineHead) and wanted.output_stride is None and difference <= _TOLERANCE,
         max_difference=difference,
         head=head.description,
-        reason=_reason(head, classes, keeps_weights, graph.node_label(last)),
+        reason=_reason(head, classes, wanted, keeps_weights, graph.node_label(last)),
         stages=labels,
         feature_channels=channels,
     )
@@ -269,28 +310,48 @@ def _head_evidence(head: AffineHead | PointwiseHead, classes: int, channels: int
     return ClassEvidence(channels, classes, dropout=head.dropout, dims=head.dims)
 
 
-def _reason(head: AffineHead | PointwiseHead, classes: int, keeps_weights: bool, last: str) -> str:
+def _reason(head: AffineHead | PointwiseHead, classes: int, wanted: _Evidence, keeps_weights: bool, last: str) -> str:
+    if wanted.fusion is not None:
+        return f"the evidence layer is new: it reads a fusion of the stages with {wanted.fusion} channels; train it"
+    if wanted.power != 1:
+        return f"the evidence layer is new: its answers are raised to the power {wanted.power:g}; train it"
     if classes != head.num_classes:
         return f"the evidence layer is new: {classes} classes instead of {head.num_classes}; train it"
     if not keeps_weights:
         return f"the evidence layer is new: the head reads {last}, not the last stage; train it"
+    if wanted.output_stride is not None:
+        return f"strides beyond {wanted.output_stride} became dilations; fine-tune the network"
     if isinstance(head, AffineHead):
         return "the head is affine in the spatial mean and commutes with pooling"
     return "the head is not linear, so it is applied at each place before pooling; fine-tune the network"
 
 
-def _stage_nodes(found: _Found, stages: Sequence[str] | None, last: fx.Node, dims: int) -> list[fx.Node]:
+def _stage_nodes(found: _Found, stages: Sequence[str] | int | None, last: fx.Node, example: Tensor) -> list[fx.Node]:
     """Return the nodes of the wanted stages in the order in which they are computed."""
     if stages is None:
         return [last]
+    maps = list(reversed(_feature_maps(found.traced, found.shapes, example.dim())))
+    if isinstance(stages, int):
+        return _pyramid(maps, found.shapes, stages, example.shape)
     if len(set(stages)) != len(stages) or not stages:
         raise ConfigError(f"convert: stages is {tuple(stages)!r}; name one or more different modules")
-    maps = reversed(_feature_maps(found.traced, found.shapes, dims))
     labels = {graph.node_label(node): node for node in maps}
     for stage in stages:
         if stage not in labels:
             raise ConfigError(f"convert: no feature map comes from {stage!r}; choose from {', '.join(labels)}")
     return [node for label, node in labels.items() if label in stages]
+
+
+def _pyramid(
+    maps: Sequence[fx.Node], shapes: dict[str, tuple[int, ...]], coarsest: int, image: Sequence[int]
+) -> list[fx.Node]:
+    """Return the last feature map of every stride from 2 to ``coarsest``."""
+    strides = {node: round(image[-1] / shapes[node.name][-1]) for node in maps}
+    by_stride = {stride: node for node, stride in strides.items() if 2 <= stride <= coarsest}
+    if not by_stride:
+        found = ", ".join(map(str, sorted(set(strides.values()))))
+        raise ConfigError(f"convert: no feature map has a stride of 2 to {coarsest} (stages); there are {found}")
+    return [by_stride[stride] for stride in sorted(by_stride)]
 
 
 def _difference(source: nn.Module, converted: SoftCAM, example: Tensor) -> float:
@@ -315,11 +376,12 @@ def _accepts(network: nn.Module, images: Tensor) -> bool:
 def _restore(converted: SoftCAM, modes: dict[str, bool], places: dict[str, tuple[torch.device, torch.dtype]]) -> None:
     """Give every module its mode, and every tensor its device and dtype, back."""
     device, dtype = next(iter(places.values()), (torch.device("cpu"), torch.float32))
-    converted.evidence.to(device, dtype if dtype.is_floating_point else torch.float32)
+    for new in (converted.evidence, converted.fusion):
+        if new is not None:
+            new.to(device, dtype if dtype.is_floating_point else torch.float32).train(modes[""])
     for name, tensor in _named_tensors(converted.backbone):
         if name in places:
             tensor.data = tensor.data.to(*places[name])
     for name, module in converted.backbone.named_modules():
         module.training = modes.get(name, modes[""])
-    converted.evidence.train(modes[""])
     converted.training = modes[""]

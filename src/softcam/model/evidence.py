@@ -6,7 +6,8 @@ of its class evidence map, ``logits = mean_hw(A)`` with ``A = conv1x1(Z)``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,11 +22,20 @@ from softcam.model.resample import resample_area
 from softcam.model.task import Task
 
 CONVOLUTIONS: dict[int, type[nn.Conv1d | nn.Conv2d | nn.Conv3d]] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+_CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 _CHANNEL_DROPOUT = {1: nn.Dropout1d, 2: nn.Dropout2d, 3: nn.Dropout3d}
 
 
 class ClassEvidence(nn.Module):
     """One 1×1 convolution kernel per class: a feature map in, a class evidence map per class out.
+
+    With a ``power`` p above 1 the evidence of a cell grows faster than its features answer::
+
+        A = sign(z) · |z|^p + b,   z = conv1x1(Z)
+
+    The logit is the mean over all cells, so a lesion on 1 % of them needs answers a hundred times the logit; linear
+    kernels reach it sooner by answering far around the lesion as well, and the map blurs. A power makes one strong
+    cell worth more than many weak ones. The logit remains the mean of the map, whatever p is.
 
     Args:
         in_channels: Channels D of the feature map (of what ``hidden`` makes of it, where given).
@@ -35,6 +45,10 @@ class ClassEvidence(nn.Module):
             vector in front of a linear layer is the same thing.
         hidden: Layers applied at every place before the kernels; for VGG the published 1×1 stack.
         dims: Number of spatial dimensions, 1 to 3.
+        power: The exponent p ≥ 1; 1 is the published, linear layer.
+
+    Raises:
+        ConfigError: ``power`` is below 1.
     """
 
     def __init__(
@@ -46,8 +60,12 @@ class ClassEvidence(nn.Module):
         dropout: float = 0.0,
         hidden: nn.Module | None = None,
         dims: int = 2,
+        power: float = 1.0,
     ) -> None:
         super().__init__()
+        if not (math.isfinite(power) and power >= 1):
+            raise ConfigError(f"ClassEvidence: power is {power}; it is a finite number of at least 1")
+        self.power = float(power)
         self.hidden = hidden if hidden is not None else nn.Identity()
         self.dropout = _CHANNEL_DROPOUT[dims](dropout) if dropout else nn.Identity()
         self.classes = CONVOLUTIONS[dims](in_channels, num_classes, kernel_size=1, bias=bias)
@@ -65,8 +83,27 @@ class ClassEvidence(nn.Module):
         """
         features = self.dropout(self.hidden(features))
         with without_autocast(features.device.type):
-            maps: Tensor = self.classes(features.to(self.classes.weight.dtype))
+            features = features.to(self.classes.weight.dtype)
+            maps: Tensor = self.classes(features) if self.power == 1 else self._raised(features)
         return maps
+
+    def _raised(self, features: Tensor) -> Tensor:
+        answers = _CONVOLVE[features.dim() - 2](features, self.classes.weight)
+        maps = answers * answers.abs() ** (self.power - 1)
+        if self.classes.bias is None:
+            return maps
+        return maps + self.classes.bias.view(1, -1, *[1] * (maps.dim() - 2))
+
+    @torch.no_grad()
+    def scale_(self, factor: float) -> None:
+        """Multiply the maps, and with them the logits, by ``factor`` > 0, by changing the weights."""
+        self.classes.weight *= factor ** (1 / self.power)
+        if self.classes.bias is not None:
+            self.classes.bias *= factor
+
+    def extra_repr(self) -> str:
+        """Show the settings that no submodule shows."""
+        return f"power={self.power:g}"
 
 
 @dataclass(frozen=True)
@@ -131,7 +168,8 @@ class SoftCAM(nn.Module):
         model = SoftCAM(my_feature_extractor, ClassEvidence(in_channels=512, num_classes=3))
 
     With evidence on several stages the maps are brought to the finest resolution, which leaves their means
-    as they are, and added: ``logits = Σ_s mean(A_s)``.
+    as they are, and added: ``logits = Σ_s mean(A_s)``. With a fusion there is one evidence layer, on one feature
+    map that the fusion makes of those of the stages.
 
     Args:
         backbone: Images ``(N, C, H, W)`` in, a feature map ``(N, D, h, w)`` out, or a tuple of them, one
@@ -139,6 +177,7 @@ class SoftCAM(nn.Module):
         evidence: The evidence layer, or one per stage.
         task: How logits become probabilities; by default softmax, for a single class sigmoid.
         report: What the conversion found; None for a network built directly.
+        fusion: The feature maps of all stages in, one out, such as :class:`softcam.model.fusion.TopDownFusion`.
     """
 
     def __init__(
@@ -148,10 +187,12 @@ class SoftCAM(nn.Module):
         *,
         task: Task | None = None,
         report: ConversionReport | None = None,
+        fusion: nn.Module | None = None,
     ) -> None:
         super().__init__()
         layers = [evidence] if isinstance(evidence, ClassEvidence) else list(evidence)
         self.backbone = backbone
+        self.fusion = fusion
         self.evidence = nn.ModuleList(layers)
         self.task = task if task is not None else Task.infer(layers[0].num_classes)
         self.report = report
@@ -173,12 +214,17 @@ class SoftCAM(nn.Module):
     def _layers(self) -> list[ClassEvidence]:
         return list(self.evidence)  # type: ignore[arg-type]
 
-    def stage_maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the evidence maps ``(N, K, h_s, w_s)`` of each stage, at its own resolution."""
+    def features(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps ``(N, D_s, h_s, w_s)`` that the evidence layers read, one for each."""
         features = self.backbone(images)
-        if isinstance(features, Tensor):
-            features = (features,)
-        return tuple(layer(feature) for layer, feature in zip(self.evidence, features, strict=True))
+        if self.fusion is not None:
+            features = self.fusion(features)
+        return (features,) if isinstance(features, Tensor) else tuple(features)
+
+    def stage_maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the evidence maps ``(N, K, h_s, w_s)`` of each evidence layer, at its own resolution."""
+        pairs = zip(self.evidence, self.features(images), strict=True)
+        return tuple(layer(features) for layer, features in pairs)
 
     def forward(self, images: Tensor, return_evidence: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Classify images ``(N, C, H, W)``.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from softcam.training.config import (
+        Calibration as Calibration,
         DataConfig as DataConfig,
         LossConfig as LossConfig,
         ModelConfig as ModelConfig,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from softcam.training.loop import train as train
 
 _CONFIG = (
+    "Calibration",
     "DataConfig",
     "LossConfig",
     "ModelConfig",

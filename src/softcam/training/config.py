@@ -68,6 +68,14 @@ class Monitor(StrEnum):
         return Direction.LOWER if self is Monitor.LOSS else METRICS[self]
 
 
+class Calibration(StrEnum):
+    """How the probabilities of the best model are calibrated on the validation images."""
+
+    NONE = "none"
+    TEMPERATURE = "temperature"
+    BIAS = "bias"
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """The images, and how they come to the network.
@@ -125,20 +133,32 @@ class ModelConfig:
             What fits is taken from a folder, what does not is reported.
         head: gap trains the plain classifier (the black box), softcam the self-explaining one. From the same
             seed both start as the same function where the conversion is exact.
-        stages: Modules whose output carries evidence, such as [layer2, layer3, layer4]; null for the last
-            feature map. Used by the softcam head alone.
+        stages: Modules whose output carries evidence, such as [layer2, layer3, layer4], or the coarsest stride of a
+            pyramid (4 takes the last feature maps of stride 2 and 4); null for the last feature map. This and the
+            next three are used by the softcam head alone.
+        fusion: Channels of a top-down fusion of the stages under one evidence layer; null for one layer on each.
+        power: Exponent of the evidence layer; above 1 it draws evidence together on small findings.
+        output_stride: Pixels of the image per cell of the last feature map, 8 or 16, by dilation in place of stride;
+            null leaves the network's own.
         task: multiclass, binary (two classes, one output) or multilabel; null to tell from the labels.
     """
 
     backbone: str = "resnet18"
     weights: Literal["imagenet"] | Path | None = "imagenet"
     head: Head = Head.SOFTCAM
-    stages: tuple[str, ...] | None = None
+    stages: int | tuple[str, ...] | None = None
+    fusion: int | None = None
+    power: float = 1.0
+    output_stride: int | None = None
     task: Task | None = None
 
     def __post_init__(self) -> None:
         _as_members(self, "model", head=Head, **({} if self.task is None else {"task": Task}))
         _require(self.stages != (), "model.stages", "[]", "name at least one module, or null for the last")
+        fusible = self.fusion is None or self.fusion >= 1
+        _require(fusible, "model.fusion", self.fusion, "it is at least 1 channel, or null for no fusion")
+        raised = math.isfinite(self.power) and self.power >= 1
+        _require(raised, "model.power", self.power, "it is a finite number of at least 1")
 
 
 @dataclass(frozen=True)
@@ -183,6 +203,8 @@ class OptimConfig:
         optimizer: sgd or adamw.
         lr: Learning rate after the warm-up.
         min_lr: Learning rate at the end.
+        evidence_lr: Learning rate of the evidence layer as a multiple of lr. Small findings need answers that are
+            large against the logit, which the layer reaches sooner with more.
         momentum: Of sgd.
         nesterov: Whether sgd's momentum is Nesterov's.
         weight_decay: Weight decay.
@@ -200,6 +222,7 @@ class OptimConfig:
     optimizer: Optimizer = Optimizer.ADAMW
     lr: float = 3e-4
     min_lr: float = 1e-6
+    evidence_lr: float = 1.0
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.01
@@ -220,6 +243,8 @@ class OptimConfig:
             _require_at_least_zero(f"optim.{name}", getattr(self, name))
         positive = math.isfinite(self.lr) and self.lr > 0
         _require(positive, "optim.lr", self.lr, "a learning rate is a finite number above 0")
+        faster = math.isfinite(self.evidence_lr) and self.evidence_lr > 0
+        _require(faster, "optim.evidence_lr", self.evidence_lr, "it is a finite number above 0")
         _require(self.min_lr <= self.lr, "optim.min_lr", self.min_lr, f"it is at most optim.lr ({self.lr:g})")
         _require(0 <= self.momentum < 1, "optim.momentum", self.momentum, "it lies in [0, 1)")
         unused = self.optimizer is not Optimizer.SGD or not self.nesterov or self.momentum > 0
@@ -241,6 +266,9 @@ class RunConfig:
             kappa (quadratic) or loss.
         patience: Stop after so many epochs without a better one; null trains to the end.
         deterministic: Use deterministic algorithms alone. A CPU is deterministic without.
+        calibration: What is fitted on the validation images and put into the weights of the best model:
+            temperature, which changes no decision; bias, a temperature and a bias per class, which moves decisions
+            towards how frequent the classes are there; or none.
     """
 
     out: Path = Path("runs/train")
@@ -248,9 +276,10 @@ class RunConfig:
     monitor: Monitor = Monitor.AUROC
     patience: int | None = None
     deterministic: bool = False
+    calibration: Calibration = Calibration.TEMPERATURE
 
     def __post_init__(self) -> None:
-        _as_members(self, "run", monitor=Monitor)
+        _as_members(self, "run", monitor=Monitor, calibration=Calibration)
         object.__setattr__(self, "out", Path(self.out))
         _require(self.seed >= 0, "run.seed", self.seed, "it is at least 0")
         patient = self.patience is None or self.patience >= 1

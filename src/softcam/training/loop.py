@@ -12,6 +12,7 @@ from torch import Tensor
 from softcam.errors import SoftCAMError
 from softcam.metrics.classification import classification_metrics
 from softcam.model.checkpoint import save_checkpoint
+from softcam.training.calibration import Calibrated, calibrate, rescaled
 from softcam.training.config import TrainConfig
 from softcam.training.history import History, Row
 from softcam.training.loaders import plain_worker_errors
@@ -63,14 +64,18 @@ def train(config: TrainConfig, *, resume: bool = False, progress: bool = True) -
 
 def _train_epochs(run: Run, history: History, log: RunLog) -> None:
     epochs, patience = run.config.optim.epochs, run.config.run.patience
+    kept: Calibrated | None = None
     for epoch in range(len(history), epochs):
         if patience is not None and history.stale >= patience:
             log.say(f"stopped: no better {history.monitor} for {patience} epochs")
             break
-        row = {"epoch": epoch + 1, **_train_epoch(run, epoch, log), **_validate(run, epoch)}
-        history = history.append(row)
+        trained = _train_epoch(run, epoch, log)
+        logits, targets = _read_validation(run, epoch)
+        history = history.append({"epoch": epoch + 1, **trained, **_validation_scores(run, logits, targets)})
         if run.accelerator.is_main_process:
-            _write_results(run, history)
+            if history.best == len(history) - 1:
+                kept = _keep_model(run, history.rows[-1], logits, targets)
+            history.write(run.folder.metrics)
         run.folder.save_state(run.accelerator, history)
         log.epoch(history, epochs, (epoch + 1) * run.steps_per_epoch)
     if history.best is None:
@@ -78,6 +83,8 @@ def _train_epochs(run: Run, history: History, log: RunLog) -> None:
             f"{history.monitor} of the validation images was undefined in every epoch, so no model was kept; "
             "choose another run.monitor"
         )
+    if kept is not None:
+        log.say(str(kept))
 
 
 def _train_epoch(run: Run, epoch: int, log: RunLog) -> Row:
@@ -106,7 +113,7 @@ def _train_epoch(run: Run, epoch: int, log: RunLog) -> Row:
 def _train_batch(run: Run, batch: dict[str, Any], step: int, lr: float) -> Tensor:
     """Run one batch forwards and backwards, and make a step when enough are accumulated; return the loss terms."""
     for group in run.optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_factor"]
     with run.accelerator.accumulate(run.model):
         terms = run.objective(run.model, _images(run, batch), batch["target"], step)
         run.accelerator.backward(terms[0])
@@ -123,8 +130,8 @@ def _images(run: Run, batch: dict[str, Any]) -> Tensor:
 
 
 @torch.no_grad()
-def _validate(run: Run, epoch: int) -> Row:
-    """Score all validation images once, over all processes; the loss is plain cross entropy, for either head."""
+def _read_validation(run: Run, epoch: int) -> tuple[Tensor, Tensor]:
+    """Return logits ``(N, K)`` and targets of all validation images, read once over all processes."""
     run.model.eval()
     parts = [
         run.accelerator.gather_for_metrics((run.model(_images(run, batch)), batch["target"]))
@@ -137,17 +144,23 @@ def _validate(run: Run, epoch: int) -> Row:
             f"the network gives logits that are not finite after epoch {epoch + 1}; lower optim.lr or set "
             "optim.clip_norm (the epoch before is kept)"
         )
+    return logits, targets
+
+
+def _validation_scores(run: Run, logits: Tensor, targets: Tensor) -> Row:
+    """Score the validation images; the loss is plain cross entropy, for either head."""
     task = run.data.task
     scores = classification_metrics(task.probabilities(logits).cpu().numpy(), targets.cpu().numpy(), task)
     loss = float(Criterion(task)(logits, targets))
     return {f"val_{name}": value for name, value in {"loss": loss, **scores}.items()}
 
 
-def _write_results(run: Run, history: History) -> None:
-    """Keep the model if this epoch's is the best so far, and the table."""
-    if history.best == len(history) - 1:
-        save_checkpoint(run.network, run.card(history.rows[-1]), run.folder.model)
-    history.write(run.folder.metrics)
+def _keep_model(run: Run, row: Row, logits: Tensor, targets: Tensor) -> Calibrated:
+    """Save the model of this epoch, calibrated; training goes on with the weights as they were."""
+    calibrated = calibrate(logits, targets, run.data.task, run.config.run.calibration, run.output_layers)
+    with rescaled(run.output_layers, calibrated.scaling):
+        save_checkpoint(run.network, run.card(row, calibrated), run.folder.model)
+    return calibrated
 
 
 def _open_log(run: Run, history: History, progress: bool) -> RunLog:

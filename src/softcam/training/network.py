@@ -13,10 +13,11 @@ from softcam.errors import CheckpointError
 from softcam.model.backbones import build_backbone
 from softcam.model.checkpoint import Checkpoint, Head, load_checkpoint
 from softcam.model.convert import convert
+from softcam.model.evidence import SoftCAM
 from softcam.model.task import Task
 from softcam.training.config import ModelConfig
 
-_BACKBONE, _EVIDENCE = "backbone.", "evidence."
+_BACKBONE = "backbone."
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,17 @@ def build_network(config: ModelConfig, *, num_outputs: int, in_channels: int, ta
     if source is not None and not (source.card.head is config.head is Head.SOFTCAM):
         notes.append(take_weights(network, _plain_weights(source), config.weights))
     if config.head is Head.SOFTCAM:
-        converted = convert(network, task=task, stages=config.stages)
+        converted = convert(
+            network,
+            task=task,
+            stages=config.stages,
+            fusion=config.fusion,
+            power=config.power,
+            output_stride=config.output_stride,
+        )
         notes.append(f"conversion: {converted.report}")
         if source is not None and source.card.head is Head.SOFTCAM:
-            notes.append(take_weights(converted, _evidence_weights(source, config), config.weights))
+            notes.append(take_weights(converted, _evidence_weights(source, converted), config.weights))
         network = converted
     return Built(network.train(), tuple(notes))
 
@@ -91,9 +99,14 @@ def _plain_weights(source: Checkpoint) -> dict[str, Tensor]:
     return {k.removeprefix(_BACKBONE): v for k, v in state.items() if k.startswith(_BACKBONE)}
 
 
-def _evidence_weights(source: Checkpoint, config: ModelConfig) -> dict[str, Tensor]:
-    """Return the weights of a SoftCAM, without evidence layers that sit on other stages than ours."""
-    state = source.model.state_dict()
-    if source.card.stages == config.stages:
-        return state
-    return {name: value for name, value in state.items() if not name.startswith(_EVIDENCE)}
+def _evidence_weights(source: Checkpoint, network: SoftCAM) -> dict[str, Tensor]:
+    """Return the weights of a SoftCAM, without evidence layers that read or raise other features than ours."""
+    model = source.model
+    state = model.state_dict()
+    same = isinstance(model, SoftCAM) and _kind(model) == _kind(network)
+    return state if same else {name: value for name, value in state.items() if name.startswith(_BACKBONE)}
+
+
+def _kind(network: SoftCAM) -> tuple[object, ...]:
+    stages = network.report.stages if network.report is not None else ()
+    return stages, network.fusion is not None, [layer.power for layer in network.evidence]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,7 +18,8 @@ from torch import nn
 from softcam.errors import ConfigError
 from softcam.model.checkpoint import Head, ModelCard
 from softcam.model.evidence import SoftCAM, run_shapes
-from softcam.training.config import OptimConfig, Optimizer, Precision, TrainConfig
+from softcam.training.calibration import Calibrated, OutputLayer, output_layers
+from softcam.training.config import ModelConfig, OptimConfig, Optimizer, Precision, TrainConfig
 from softcam.training.history import Row
 from softcam.training.loaders import TrainingData, make_loaders, read_training_data
 from softcam.training.network import build_network
@@ -38,6 +40,7 @@ class Run:
         data: The images.
         network: The bare network.
         model: The network as the loop calls it, wrapped for precision and processes.
+        output_layers: The layers of the network that calibration scales.
         optimizer: Of the network's weights.
         train_loader: Batches of training images.
         val_loader: Batches of validation images.
@@ -52,6 +55,7 @@ class Run:
     data: TrainingData
     network: nn.Module
     model: nn.Module
+    output_layers: tuple[OutputLayer, ...]
     optimizer: torch.optim.Optimizer
     train_loader: DataLoaderShard
     val_loader: DataLoaderShard
@@ -90,19 +94,18 @@ class Run:
             loader.end()
             loader.base_dataloader._iterator = None
 
-    def card(self, metrics: Row) -> ModelCard:
-        """Return the card of the model as it is now."""
+    def card(self, metrics: Row, calibrated: Calibrated) -> ModelCard:
+        """Return the card of the model as it is now, calibrated."""
         config = self.config.to_dict()
         config["data"]["manifest"] = self.config.data.manifest.name  # the card travels, the path does not
         config["run"].pop("out")
-        stages = self.config.model.stages
         return ModelCard(
             backbone=self.config.model.backbone,
             head=self.config.model.head,
             classes=self.data.train.classes,
             task=self.data.task,
             in_channels=self.config.data.channels,
-            stages=stages if self.config.model.head is Head.SOFTCAM else None,
+            **_evidence_layers(self.config.model, self.network),
             preprocessing=self.config.data.preprocessing.to_dict(),
             training={
                 "config": config,
@@ -110,8 +113,9 @@ class Run:
                 "processes": self.provenance.processes,
                 "train_images": len(self.data.train),
                 "val_images": len(self.data.val),
+                "calibration": calibrated.to_dict(),
             },
-            metrics=dict(metrics),
+            metrics={**metrics, **{f"val_{name}": value for name, value in calibrated.after.items()}},
             versions=self.provenance.versions,
         )
 
@@ -136,6 +140,7 @@ def set_up(config: TrainConfig, resume: bool) -> Run:
             seed=config.run.seed,
         )
     run_shapes(built.network, config.data.preprocessing.size)
+    outputs = output_layers(built.network, config.data.preprocessing.size)
     steps = len(loaders[0]) // (config.optim.accumulation * accelerator.num_processes)
     objective = make_objective(config, data, built.network, steps)
     if config.optim.channels_last:
@@ -152,6 +157,7 @@ def set_up(config: TrainConfig, resume: bool) -> Run:
         data=data,
         network=built.network,
         model=model,
+        output_layers=outputs,
         optimizer=optimizer,
         train_loader=train_loader,
         val_loader=val_loader,
@@ -183,16 +189,40 @@ def make_accelerator(optim: OptimConfig) -> Accelerator:
 
 
 def make_optimizer(network: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:
-    """Return the optimizer of all weights of ``network``."""
+    """Return the optimizer of all weights of ``network``; each group has its ``lr_factor``, a multiple of ``lr``."""
+    groups = _parameter_groups(network, optim.evidence_lr)
     if optim.optimizer is Optimizer.ADAMW:
-        return torch.optim.AdamW(network.parameters(), lr=optim.lr, weight_decay=optim.weight_decay)
+        return torch.optim.AdamW(groups, lr=optim.lr, weight_decay=optim.weight_decay)
     return torch.optim.SGD(
-        network.parameters(),
+        groups,
         lr=optim.lr,
         momentum=optim.momentum,
         nesterov=optim.nesterov,
         weight_decay=optim.weight_decay,
     )
+
+
+def _evidence_layers(config: ModelConfig, network: nn.Module) -> dict[str, Any]:
+    """Return what a card says of the evidence layers, stages by their names."""
+    if not isinstance(network, SoftCAM):
+        return {}
+    found = network.report.stages if network.report is not None else None
+    stages = found if isinstance(config.stages, int) else config.stages
+    return {
+        "stages": stages,
+        "fusion": config.fusion,
+        "power": config.power,
+        "output_stride": config.output_stride,
+    }
+
+
+def _parameter_groups(network: nn.Module, evidence_lr: float) -> list[dict[str, Any]]:
+    if not isinstance(network, SoftCAM) or evidence_lr == 1:
+        return [{"params": list(network.parameters()), "lr_factor": 1.0}]
+    evidence = list(network.evidence.parameters())
+    ours = {id(parameter) for parameter in evidence}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in ours]
+    return [{"params": others, "lr_factor": 1.0}, {"params": evidence, "lr_factor": evidence_lr}]
 
 
 def make_objective(config: TrainConfig, data: TrainingData, network: nn.Module, steps_per_epoch: int) -> Objective:
@@ -225,8 +255,11 @@ def _unused(config: TrainConfig) -> tuple[str, ...]:
     """Say which settings the gap head leaves out."""
     loss = config.loss
     asked = [f"loss.{name}" for name in ("l1", "l2", "mix") if getattr(loss, name) > 0]
-    if config.model.stages is not None:
-        asked.append("model.stages")
+    asked += [
+        f"model.{name}" for name in ("stages", "fusion", "output_stride") if getattr(config.model, name) is not None
+    ]
+    factors = {"model.power": config.model.power, "optim.evidence_lr": config.optim.evidence_lr}
+    asked += [name for name, factor in factors.items() if factor != 1]
     if config.model.head is Head.SOFTCAM or not asked:
         return ()
     return (f"head gap has no evidence maps: {', '.join(asked)} not used",)

@@ -7,7 +7,7 @@
     RUN/metrics.csv       one row per finished epoch
     RUN/tensorboard/      the same as curves
     RUN/last/epoch-0003/  weights, optimizer, scaler and generators after the last finished epoch
-    RUN/model/            the best epoch's model
+    RUN/model/            the best epoch's model, calibrated
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ from accelerate.utils import broadcast_object_list
 
 from softcam.errors import CheckpointError, ConfigError
 from softcam.files import atomic_directory, atomic_path
+from softcam.model.checkpoint import CARD_FILE, read_card
 from softcam.training.config import Monitor, TrainConfig, first_difference
 from softcam.training.history import History, Row
 
 CONFIG_FILE, PROVENANCE_FILE, METRICS_FILE = "config.yaml", "provenance.json", "metrics.csv"
 MODEL_FOLDER, STATE_FOLDER, TENSORBOARD_FOLDER = "model", "last", "tensorboard"
 
-MAY_DIFFER = frozenset({"run.out", "data.workers", "data.manifest", "optim.epochs"})
-"""What a resumed run may change. The manifest may move, but its content is compared by fingerprint."""
+MAY_DIFFER = frozenset({"run.out", "data.workers", "data.manifest", "optim.epochs", "run.calibration"})
+"""What a resumed run may change. The manifest may move, but its content is compared by fingerprint; calibration
+touches what is saved, not what is trained."""
 
 _PACKAGES = ("softcam", "torch", "torchvision", "accelerate", "numpy")
 
@@ -108,15 +110,19 @@ class RunFolder:
         return max((self.path / STATE_FOLDER).glob("epoch-*"), default=None)
 
     def result(self, monitor: Monitor) -> dict[str, Any]:
-        """Return what came out of the run: its best epoch, the validation metrics of that, the model's folder."""
+        """Return what came out of the run: its best epoch, the model's folder, the validation metrics of the model.
+
+        These are as saved, after calibration; ``metrics.csv`` has those of the training as it went.
+        """
         history = History.read(self.metrics, monitor)
         best: Row = {} if history.best is None else history.rows[history.best]
+        metrics = read_card(self.model).metrics if (self.model / CARD_FILE).is_file() else best
         return {
             "run": str(self.path),
             "model": str(self.model),
             "epochs": len(history),
             "best_epoch": best.get("epoch"),
-            "metrics": {k.removeprefix("val_"): v for k, v in best.items() if k.startswith("val_")},
+            "metrics": {k.removeprefix("val_"): v for k, v in metrics.items() if k.startswith("val_")},
         }
 
     def check(self, config: TrainConfig, provenance: Provenance, resume: bool) -> None:

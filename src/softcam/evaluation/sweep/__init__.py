@@ -1,0 +1,1 @@
+"""What the points of a sweep are worth, and which of them to take."""
