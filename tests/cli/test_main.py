@@ -47,7 +47,7 @@ def test_mistakes_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian", "x"]) == 2
     assert capsys.readouterr().err == (
         "softcam: error: no verb 'trian'; did you mean train? "
-        "(one of demo, prepare, train, evaluate, explain, report)\n"
+        f"(one of {', '.join(VERBS)})\n"
     )
     assert main(["prepare", "kermany"]) == 2
     assert capsys.readouterr().err == (

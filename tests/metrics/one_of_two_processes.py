@@ -10,7 +10,18 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from softcam.metrics import ActivationPrecision, Completeness, Locality, PointingGame, TopKPrecision
+from softcam.metrics import (
+    ActivationPrecision,
+    Completeness,
+    Deletion,
+    Insertion,
+    IoU,
+    Locality,
+    MaxSensitivity,
+    PointingGame,
+    ThresholdSearch,
+    TopKPrecision,
+)
 
 
 def images_of(rank: int) -> slice:
@@ -31,15 +42,30 @@ def hazy(images: Tensor) -> Tensor:
     return avg_pool2d(images, 2) + images.mean(dim=(2, 3), keepdim=True)
 
 
+def brightness(images: Tensor) -> Tensor:
+    """Probability of a bright image."""
+    return images.mean(dim=(2, 3)).sigmoid()
+
+
 def results(parts: list[slice]) -> dict[str, object]:
     maps, masks, images = batch()
-    metrics = {"precision": ActivationPrecision(), "pointing": PointingGame(), "topk": TopKPrecision(k=3, side=3)}
-    completeness = Completeness()
+    metrics = {
+        "precision": ActivationPrecision(),
+        "pointing": PointingGame(),
+        "topk": TopKPrecision(k=3, side=3),
+        "iou": IoU(0.5),
+        "threshold": ThresholdSearch(),
+    }
+    removals = {"deletion": Deletion(patch=2, steps=4), "insertion": Insertion(patch=2, steps=4)}
+    others = {"completeness": Completeness(), "sensitivity": MaxSensitivity(draws=2)}
     for part in parts:
         for metric in metrics.values():
             metric.update(maps[part], masks[part])
-        completeness.update(maps[part][:, None], images[part].mean(dim=(2, 3)))
-    return {name: metric.compute().tolist() for name, metric in {**metrics, "completeness": completeness}.items()}
+        for removal in removals.values():
+            removal.update(brightness, images[part], maps[part, :8, :8])
+        others["completeness"].update(maps[part][:, None], images[part].mean(dim=(2, 3)))
+        others["sensitivity"].update(lambda inputs: hazy(inputs)[:, 0], images[part])
+    return {name: metric.compute().tolist() for name, metric in {**metrics, **removals, **others}.items()}
 
 
 def locality_of(part: slice) -> Locality:

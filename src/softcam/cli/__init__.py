@@ -37,6 +37,7 @@ VERBS = {
     "sweep": Verb("softcam.cli.sweep:sweep", "find how sparse evidence can be without a worse decision"),
     "evaluate": Verb("softcam.cli.evaluate:evaluate", "measure decisions and explanations"),
     "explain": Verb("softcam.cli.explain:explain", "show the evidence in images"),
+    "compare": Verb("softcam.cli.compare:compare", "hold explanations against those of other methods"),
     "report": Verb("softcam.cli.report:report", "make the HTML report of a run"),
 }
 

@@ -14,6 +14,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from softcam.metrics.baselines import (
+        blurred_baseline as blurred_baseline,
+        constant_baseline as constant_baseline,
+    )
     from softcam.metrics.bootstrap import (
         Interval as Interval,
         PairedDifference as PairedDifference,
@@ -39,6 +43,15 @@ if TYPE_CHECKING:
         roc_curve as roc_curve,
     )
     from softcam.metrics.delong import DeLongTest as DeLongTest, delong_test as delong_test
+    from softcam.metrics.faithfulness import (
+        deletion_curves as deletion_curves,
+        insertion_curves as insertion_curves,
+        removal_area as removal_area,
+    )
+    from softcam.metrics.grid import (
+        patch_ranks as patch_ranks,
+        patch_side as patch_side,
+    )
     from softcam.metrics.locality import (
         Completeness as Completeness,
         Locality as Locality,
@@ -58,6 +71,16 @@ if TYPE_CHECKING:
         pointing_game as pointing_game,
         upsample_maps as upsample_maps,
     )
+    from softcam.metrics.overlap import (
+        Dice as Dice,
+        IoU as IoU,
+        Overlap as Overlap,
+        ThresholdSearch as ThresholdSearch,
+        dice as dice,
+        iou as iou,
+        overlap_curves as overlap_curves,
+        search_thresholds as search_thresholds,
+    )
     from softcam.metrics.patches import (
         TopKPrecision as TopKPrecision,
         annotated_patches as annotated_patches,
@@ -71,8 +94,32 @@ if TYPE_CHECKING:
         pixel_auroc as pixel_auroc,
         pixel_average_precision as pixel_average_precision,
     )
+    from softcam.metrics.removal import (
+        Deletion as Deletion,
+        Insertion as Insertion,
+        RemovalCurves as RemovalCurves,
+        Tracked as Tracked,
+        deletion as deletion,
+        insertion as insertion,
+    )
+    from softcam.metrics.robustness import (
+        MaxSensitivity as MaxSensitivity,
+        max_sensitivity as max_sensitivity,
+    )
+    from softcam.metrics.sanity import (
+        Randomisation as Randomisation,
+        RankCorrelation as RankCorrelation,
+        Sanity as Sanity,
+        randomisation as randomisation,
+        rank_correlation as rank_correlation,
+        weighted_layers as weighted_layers,
+    )
+    from softcam.metrics.sparsity import (
+        hoyer_sparsity as hoyer_sparsity,
+    )
 
 _HOMES = {
+    "baselines": ("blurred_baseline", "constant_baseline"),
     "bootstrap": (
         "Interval",
         "PairedDifference",
@@ -92,6 +139,8 @@ _HOMES = {
     ),
     "curves": ("Curve", "auroc", "average_precision", "pr_curve", "roc_curve"),
     "delong": ("DeLongTest", "delong_test"),
+    "faithfulness": ("deletion_curves", "insertion_curves", "removal_area"),
+    "grid": ("patch_ranks", "patch_side"),
     "locality": ("Completeness", "Locality", "completeness_error", "locality_terms"),
     "localization": (
         "ActivationConsistency",
@@ -106,8 +155,13 @@ _HOMES = {
         "pointing_game",
         "upsample_maps",
     ),
+    "overlap": ("Dice", "IoU", "Overlap", "ThresholdSearch", "dice", "iou", "overlap_curves", "search_thresholds"),
     "patches": ("TopKPrecision", "annotated_patches", "peak_patches", "topk_chance", "topk_precision"),
     "pixels": ("PixelAUROC", "PixelAveragePrecision", "pixel_auroc", "pixel_average_precision"),
+    "removal": ("Deletion", "Insertion", "RemovalCurves", "Tracked", "deletion", "insertion"),
+    "robustness": ("MaxSensitivity", "max_sensitivity"),
+    "sanity": ("Randomisation", "RankCorrelation", "Sanity", "randomisation", "rank_correlation", "weighted_layers"),
+    "sparsity": ("hoyer_sparsity",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""The one check of maps against masks, at the edge of every localization metric."""
+"""The checks of maps against masks, at the edge of every localization metric."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def require_finite(maps: Tensor) -> None:
         )
 
 
-def checked_pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Validate maps and their annotation masks.
+def checked_shapes(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Validate the form of maps and their annotation masks, and leave it open whether the maps are finite.
 
     Args:
         maps: Scored maps ``(N, H, W)``, of any sign.
@@ -30,8 +30,7 @@ def checked_pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         The maps in float32 at least, and the masks.
 
     Raises:
-        DataError: If the shapes differ or are not ``(N, H, W)``, the masks are not bool, or a map is not
-            finite.
+        DataError: If the shapes differ or are not ``(N, H, W)``, or the masks are not bool.
     """
     if maps.ndim != 3 or maps.shape != masks.shape:
         raise DataError(
@@ -40,8 +39,19 @@ def checked_pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
         )
     if masks.dtype is not torch.bool:
         raise DataError(f"masks must be bool, got {masks.dtype}: pass masks > 0")
-    require_finite(maps)
     return maps.to(torch.promote_types(maps.dtype, torch.float32)), masks
+
+
+def checked_pair(maps: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Validate maps and their annotation masks, as :func:`checked_shapes` does, and that the maps are finite.
+
+    Raises:
+        DataError: If the shapes differ or are not ``(N, H, W)``, the masks are not bool, or a map is not
+            finite.
+    """
+    maps, masks = checked_shapes(maps, masks)
+    require_finite(maps)
+    return maps, masks
 
 
 def rounding_error(flat: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from softcam.data.phantoms.canvas import Array, Rng, blob, fractal_noise
+from softcam.data.phantoms.canvas import Array, Patch, Rng, blob, fractal_noise
 from softcam.data.phantoms.options import PhantomOptions
 from softcam.data.phantoms.thorax import Thorax
 
@@ -49,16 +49,33 @@ def paint_opacities(
 def _opacity(kind: ChestLesion, spread: float, thorax: Thorax, options: PhantomOptions, rng: Rng) -> Array:
     """The attenuation that one opacity adds, ``(size, size)``."""
     centre = _place(thorax, rng)
-    radius = spread * options.lesion_size * rng.uniform(0.20, 0.30)
+    patch = draw_opacity(kind, thorax.size, centre, spread * options.lesion_size, rng)
+    added = np.zeros((thorax.size, thorax.size), dtype=np.float32)
+    added[patch.where] = options.lesion_contrast * patch.coverage
+    return added * np.minimum(thorax.lungs, 1)
+
+
+def draw_opacity(kind: ChestLesion, size: int, centre: tuple[float, float], scale: float, rng: Rng) -> Patch:
+    """Draw one opacity: soft-edged, and clumpy as air is left in some of its alveoli.
+
+    Args:
+        kind: Consolidation, dense and rather sharp, or infiltrate, thin and vague.
+        size: Height and width of the canvas in pixels.
+        centre: x and y in unit coordinates.
+        scale: Of its radius; at 1 about an eighth of the canvas.
+        rng: Source of shape and texture.
+
+    Returns:
+        The window around it and the attenuation that it adds there.
+    """
+    radius = scale * rng.uniform(0.20, 0.30)
     radii = radius, radius * rng.uniform(0.65, 1.0)
     dense = kind is ChestLesion.CONSOLIDATION
     strength = rng.uniform(0.45, 0.75) if dense else rng.uniform(0.28, 0.5)
-    patch = blob(rng, thorax.size, centre, radii, rng.uniform(0, np.pi), roughness=0.22, softness=0.7 if dense else 1.3)
-    clumps = fractal_noise(rng, thorax.size, (14, 30), fall=0.7)[patch.where]
+    patch = blob(rng, size, centre, radii, rng.uniform(0, np.pi), roughness=0.22, softness=0.7 if dense else 1.3)
+    clumps = fractal_noise(rng, size, (14, 30), fall=0.7)[patch.where]
     uneven = np.clip(1 + (0.15 if dense else 0.45) * clumps, 0.15, None)
-    added = np.zeros((thorax.size, thorax.size), dtype=np.float32)
-    added[patch.where] = options.lesion_contrast * strength * patch.coverage * uneven
-    return added * np.minimum(thorax.lungs, 1)
+    return Patch(patch.rows, patch.columns, strength * patch.coverage * uneven)
 
 
 def _place(thorax: Thorax, rng: Rng) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,9 +13,6 @@ from softcam.data.phantoms.eye import Eye
 from softcam.data.phantoms.options import PhantomOptions
 
 FEWEST_SITES, MOST_SITES = 3, 9
-_OLD_BLOOD = np.array([0.50, 1.20, 1.00], dtype=np.float32)
-_LIPID = np.array([1.02, 0.88, 0.46], dtype=np.float32)
-_WOOL = np.array([0.96, 0.86, 0.68], dtype=np.float32)
 
 
 class FundusLesion(StrEnum):
@@ -27,12 +24,35 @@ class FundusLesion(StrEnum):
     MICROANEURYSM = "microaneurysm"
 
 
-_SHARES = {
+SHARES: Mapping[FundusLesion, float] = {
     FundusLesion.COTTON_WOOL: 0.07,
     FundusLesion.EXUDATE: 0.30,
     FundusLesion.HAEMORRHAGE: 0.38,
     FundusLesion.MICROANEURYSM: 0.25,
 }
+"""How often each kind of lesion is seen, of all sites of disease."""
+
+
+@dataclass(frozen=True, eq=False)
+class Palette:
+    """What lesions are made of, in red, green and blue, each ``(3,)``.
+
+    Attributes:
+        blood: Absorption of old blood.
+        lipid: Colour of hard exudates.
+        wool: Colour of cotton-wool spots.
+    """
+
+    blood: Array
+    lipid: Array
+    wool: Array
+
+
+TYPICAL = Palette(
+    blood=np.array([0.50, 1.20, 1.00], dtype=np.float32),
+    lipid=np.array([1.02, 0.88, 0.46], dtype=np.float32),
+    wool=np.array([0.96, 0.86, 0.68], dtype=np.float32),
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +62,7 @@ class _Site:
     eye: Eye
     options: PhantomOptions
     rng: Rng
+    palette: Palette
 
     def length(self, low: float, high: float) -> float:
         """A length in canvas units: uniform, times the lesion size."""
@@ -70,7 +91,13 @@ class _Site:
 
 
 def paint_lesions(
-    healthy: Array, eye: Eye, field_of_view: Array, options: PhantomOptions, rng: Rng
+    healthy: Array,
+    eye: Eye,
+    field_of_view: Array,
+    options: PhantomOptions,
+    rng: Rng,
+    palette: Palette = TYPICAL,
+    shares: Mapping[FundusLesion, float] = SHARES,
 ) -> Iterator[tuple[str, Array]]:
     """Paint 3 to 9 sites of disease, at least one of them a haemorrhage or exudates.
 
@@ -80,14 +107,16 @@ def paint_lesions(
         field_of_view: ``(size, size)``, 0 where the camera sees nothing.
         options: Size and contrast of the lesions.
         rng: Source of number, kind, place and shape.
+        palette: What the lesions are made of.
+        shares: How often each kind is seen; they sum to 1.
 
     Yields:
         A kind of lesion and the image with all lesions painted so far, for the kinds that occur.
     """
     count = int(rng.integers(FEWEST_SITES, MOST_SITES + 1))
-    kinds = rng.choice(list(_SHARES), size=count, p=list(_SHARES.values()))
+    kinds = rng.choice(list(shares), size=count, p=list(shares.values()))
     kinds[0] = FundusLesion.HAEMORRHAGE if rng.uniform() < 0.5 else FundusLesion.EXUDATE
-    site = _Site(eye, options, rng)
+    site = _Site(eye, options, rng, palette)
     image = healthy
     for kind in FundusLesion:
         number = int((kinds == kind).sum())
@@ -98,12 +127,14 @@ def paint_lesions(
             yield kind, image
 
 
-def _stain(image: Array, patch: Patch, field_of_view: Array, density: float, mottle: Array | None = None) -> None:
+def _stain(
+    image: Array, patch: Patch, field_of_view: Array, blood: Array, density: float, mottle: Array | None = None
+) -> None:
     """Blood on the image: absorbs by its coverage, unevenly where a mottle is given."""
     absorbed = density * patch.coverage * field_of_view[patch.where]
     if mottle is not None:
         absorbed *= np.clip(1 + np.float32(0.3) * mottle[patch.where], 0.3, 1.7)
-    image[(slice(None), *patch.where)] *= np.exp(-absorbed * _OLD_BLOOD[:, None, None])
+    image[(slice(None), *patch.where)] *= np.exp(-absorbed * blood[:, None, None])
 
 
 def _cover(image: Array, patch: Patch, field_of_view: Array, colour: Array, opacity: float) -> None:
@@ -123,7 +154,7 @@ def _microaneurysms(image: Array, site: _Site, field_of_view: Array) -> None:
         spot = (centre[0] + float(shift[0]), centre[1] + float(shift[1]))
         radius = site.length(0.013, 0.022)
         patch = blob(site.rng, site.options.size, spot, (radius, radius), roughness=0.05, softness=0.5)
-        _stain(image, patch, field_of_view, 0.75 * site.options.lesion_contrast)
+        _stain(image, patch, field_of_view, site.palette.blood, 0.75 * site.options.lesion_contrast)
 
 
 def _haemorrhage(image: Array, site: _Site, field_of_view: Array) -> None:
@@ -139,7 +170,7 @@ def _blot(image: Array, site: _Site, field_of_view: Array, centre: tuple[float, 
     radii = radius, radius * site.rng.uniform(0.7, 1.0)
     turn = site.rng.uniform(0, np.pi)
     patch = blob(site.rng, site.options.size, centre, radii, turn, roughness=0.2, softness=0.55)
-    _stain(image, patch, field_of_view, density, smooth_noise(site.rng, site.options.size, 40))
+    _stain(image, patch, field_of_view, site.palette.blood, density, smooth_noise(site.rng, site.options.size, 40))
 
 
 def _flame(image: Array, site: _Site, field_of_view: Array, centre: tuple[float, float], density: float) -> None:
@@ -151,7 +182,7 @@ def _flame(image: Array, site: _Site, field_of_view: Array, centre: tuple[float,
         radii = length * site.rng.uniform(0.5, 1.0), width * 0.7
         start = (centre[0] + float(shift[0]), centre[1] + float(shift[1]))
         patch = blob(site.rng, site.options.size, start, radii, angle, roughness=0.2, softness=0.6)
-        _stain(image, patch, field_of_view, 0.7 * density)
+        _stain(image, patch, field_of_view, site.palette.blood, 0.7 * density)
 
 
 def _exudates(image: Array, site: _Site, field_of_view: Array) -> None:
@@ -166,7 +197,7 @@ def _exudates(image: Array, site: _Site, field_of_view: Array) -> None:
         turn = site.rng.uniform(0, np.pi)
         patch = blob(site.rng, site.options.size, spot, radii, turn, roughness=0.25, softness=0.4)
         if not site.on_disc(spot):
-            _cover(image, patch, field_of_view, _LIPID, 0.9 * site.options.lesion_contrast)
+            _cover(image, patch, field_of_view, site.palette.lipid, 0.9 * site.options.lesion_contrast)
 
 
 def _cotton_wool(image: Array, site: _Site, field_of_view: Array) -> None:
@@ -175,7 +206,7 @@ def _cotton_wool(image: Array, site: _Site, field_of_view: Array) -> None:
     radius = site.length(0.04, 0.07)
     turn = site.along_fibres(centre) + np.pi / 2
     patch = blob(site.rng, site.options.size, centre, (radius, 0.65 * radius), turn, 0.2, softness=1.1)
-    _cover(image, patch, field_of_view, _WOOL, 0.7 * site.options.lesion_contrast)
+    _cover(image, patch, field_of_view, site.palette.wool, 0.7 * site.options.lesion_contrast)
 
 
 _PAINTERS: dict[FundusLesion, Callable[[Array, _Site, Array], None]] = {

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from softcam.data.manifest import Manifest
 from softcam.data.sources.eyepacs import prepare_eyepacs
 from softcam.data.sources.folder import prepare_folder
+from softcam.data.sources.implants import prepare_implants
 from softcam.data.sources.kermany import prepare_kermany
 from softcam.data.sources.medmnist import prepare_medmnist
 from softcam.data.sources.nih import prepare_nih
@@ -18,6 +19,7 @@ SOURCES: dict[str, Callable[..., Manifest]] = {
     "csv": prepare_csv,
     "eyepacs": prepare_eyepacs,
     "folder": prepare_folder,
+    "implants": prepare_implants,
     "kermany": prepare_kermany,
     "medmnist": prepare_medmnist,
     "nih": prepare_nih,

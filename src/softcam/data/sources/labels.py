@@ -13,9 +13,14 @@ logger = logging.getLogger(__name__)
 _HEALTHY = ("normal", "no finding", "healthy", "negative", "benign", "no dr", "none", "control")
 
 
+def means_healthy(name: str) -> bool:
+    """Whether a class is called something that means no disease, such as normal or no finding."""
+    return name.lower() in _HEALTHY
+
+
 def healthy_first(names: Iterable[str]) -> tuple[str, ...]:
     """Sort class names, with those that mean no disease first, so that class 0 is the negative one."""
-    return tuple(sorted(names, key=lambda name: (name.lower() not in _HEALTHY, name)))
+    return tuple(sorted(names, key=lambda name: (not means_healthy(name), name)))
 
 
 def class_indices(names: Collection[str], classes: Sequence[str] | None, where: str) -> dict[str, int]:
