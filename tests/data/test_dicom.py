@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.processing import apply_modality_lut, apply_windowing
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLSLossless, RLELossless
+from pydicom.uid import MPEG2MPML, ExplicitVRBigEndian, JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from softcam.data.images import image_size, read_image
 from softcam.errors import DataError
@@ -296,10 +296,10 @@ def test_a_truncated_file_is_an_error(write_dicom) -> None:
 
 def test_a_compression_without_decoder_is_an_error_with_the_mend(write_dicom, tmp_path: Path) -> None:
     header = pydicom.dcmread(write_dicom(np.zeros((4, 4), np.uint8), syntax=RLELossless))
-    header.file_meta.TransferSyntaxUID = JPEGLSLossless
-    header.save_as(path := tmp_path / "jpegls.dcm")
+    header.file_meta.TransferSyntaxUID = MPEG2MPML
+    header.save_as(path := tmp_path / "film.dcm")
     assert message(path) == (
-        f"{path} is compressed as JPEG-LS Lossless Image Compression, which no installed decoder reads; "
+        f"{path} is compressed as MPEG2 Main Profile / Main Level, which no installed decoder reads; "
         "`pip install python-gdcm`, or decompress it first."
     )
 

@@ -39,6 +39,7 @@ VERBS = {
     "explain": Verb("softcam.cli.explain:explain", "show the evidence in images"),
     "compare": Verb("softcam.cli.compare:compare", "hold explanations against those of other methods"),
     "report": Verb("softcam.cli.report:report", "make the HTML report of a run"),
+    "serve": Verb("softcam.cli.serve:serve", "show images and their evidence in a browser"),
 }
 
 

@@ -105,6 +105,8 @@ def read_dicom(file: BinaryIO, path: Path, max_pixels: int) -> DicomImage:
     if stored.dtype.kind == "f" and not np.isfinite(stored).all():
         raise DataError(f"{path} has NaN or infinite pixels; replace them before saving it.")
     pixels = _colour(header, stored, photometric) if _is_colour(stored, photometric) else _grey(header, stored)
+    if np.isnan(pixels.min()):
+        raise DataError(f"{path} has a rescaling or a window beyond all numbers; export it again.")
     return DicomImage(pixels, int(header.get("BitsStored", 8 * stored.itemsize)), photometric)
 
 

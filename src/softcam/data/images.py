@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,6 +31,7 @@ _DICOM_MAGIC = slice(128, 132), b"DICM"
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow uses; sums to 1, so that white stays white
 _SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that swap height and width
 _WHITE_IS_ZERO, _SIGNED, _UNCOMPRESSED = 0, 2, 1  # TIFF 6.0: photometric, sample format, compression
+_TOO_LARGE = "has more pixels than can be safe; reduce it to read it."
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,26 @@ def read_image(path: str | Path) -> DecodedImage:
     """
     path = Path(path)
     with _opened(path) as (file, is_dicom):
-        return _read_dicom(file, path) if is_dicom else _read_picture(file, path)
+        return _read(file, path, is_dicom, 2 * (Image.MAX_IMAGE_PIXELS or 2**62))
+
+
+def decode_image(data: bytes, name: str, max_pixels: int) -> DecodedImage:
+    """Decode an image in memory, as `read_image` decodes a file.
+
+    Args:
+        data: The content of a file. DICOM is told by its preamble, which files without a name cannot do without.
+        name: What messages call it; also the ``path`` of the image.
+        max_pixels: Larger images are refused, before their pixels are decoded.
+
+    Returns:
+        The image.
+
+    Raises:
+        DataError: As of `read_image`.
+    """
+    path = Path(name)
+    with _opened(path, data) as (file, is_dicom):
+        return _read(file, path, is_dicom, max_pixels)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -149,11 +170,11 @@ def match_channels(pixels: Tensor, channels: int) -> Tensor:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
-    """Open a file, say whether it is DICOM, and turn every failure inside the block into a DataError."""
+def _opened(path: Path, data: bytes | None = None) -> Iterator[tuple[BinaryIO, bool]]:
+    """Open a file, or what it holds, say whether it is DICOM, and turn every failure in the block into a DataError."""
     try:
-        with path.open("rb") as file:
-            if not file.peek(1):
+        with path.open("rb") if data is None else BytesIO(data) as file:
+            if not file.read(1):
                 raise DataError(f"{path} is empty; copy or export it again.")
             yield file, _has_dicom_magic(file) or path.suffix.lower() in DICOM_SUFFIXES
     except (DataError, ImportError, MemoryError):
@@ -169,13 +190,14 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
             f"{path} is no image that softcam reads ({', '.join(_FORMATS)}, DICOM); convert it to PNG."
         ) from None
     except Image.DecompressionBombError:
-        raise DataError(f"{path} has more pixels than can be safe; reduce it to read it.") from None
+        raise DataError(f"{path} {_TOO_LARGE}") from None
     except Exception as error:  # whatever a decoder stumbles over, it is the file that is broken
         raise DataError(f"{path} is damaged or cut short; copy or export it again.") from error
 
 
 def _has_dicom_magic(file: BinaryIO) -> bool:
     place, magic = _DICOM_MAGIC
+    file.seek(0)
     start = file.read(place.stop)
     file.seek(0)
     return start[place] == magic
@@ -194,15 +216,21 @@ def _is_listed(file: Path, folder: Path) -> bool:
         return False
 
 
-def _read_dicom(file: BinaryIO, path: Path) -> DecodedImage:
+def _read(file: BinaryIO, path: Path, is_dicom: bool, max_pixels: int) -> DecodedImage:
+    return _read_dicom(file, path, max_pixels) if is_dicom else _read_picture(file, path, max_pixels)
+
+
+def _read_dicom(file: BinaryIO, path: Path, max_pixels: int) -> DecodedImage:
     from softcam.data.dicom import read_dicom
 
-    image = read_dicom(file, path, max_pixels=2 * (Image.MAX_IMAGE_PIXELS or 2**62))
+    image = read_dicom(file, path, max_pixels)
     return DecodedImage(torch.from_numpy(image.pixels), path, "DICOM", image.bit_depth, image.photometric)
 
 
-def _read_picture(file: BinaryIO, path: Path) -> DecodedImage:
+def _read_picture(file: BinaryIO, path: Path, max_pixels: int) -> DecodedImage:
     with Image.open(file, formats=_FORMATS) as image:
+        if image.width * image.height > max_pixels:
+            raise DataError(f"{path} {_TOO_LARGE}")
         mode, kind = image.mode, image.format or ""
         pages = 1 if kind == "MPO" else getattr(image, "n_frames", 1)  # MPO: a JPEG with previews behind it
         if pages > 1:

@@ -71,5 +71,6 @@ def _blurred(images: Tensor) -> Tensor:
 
     side = min(images.shape[2:])
     radius = min(math.ceil(3 * side / 16), side - 1)
-    result: Tensor = gaussian_blur(images, [2 * radius + 1] * 2, [side / 16] * 2)
-    return result
+    reach, sigma = 2 * radius + 1, [side / 16] * 2
+    rows: Tensor = gaussian_blur(images, [reach, 1], sigma)  # one axis at a time: torchvision convolves in 2-D
+    return gaussian_blur(rows, [1, reach], sigma)

@@ -1,0 +1,1 @@
+"""Delivery: the model and its evidence in other runtimes, in DICOM, and in a browser."""
