@@ -30,6 +30,8 @@ GAP_FAMILIES = [
 ]
 POINTWISE_FAMILIES = ["vgg11", "alexnet", "mobilenet_v3_small", "convnext_tiny"]
 
+IMAGE = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
 
 def build(name: str) -> nn.Module:
     options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
@@ -265,9 +267,13 @@ def test_a_network_that_cannot_be_converted_says_what_ends_it(network: nn.Module
         softcam.convert(network)
 
 
-def test_a_vision_transformer_is_refused_with_a_way_out() -> None:
-    with pytest.raises(softcam.ConversionError, match=r"softcam\.SoftCAM\(backbone"):
-        softcam.convert(torchvision.models.vit_b_32())
+def test_the_head_of_a_class_token_is_applied_to_the_tokens_of_the_image() -> None:
+    model = softcam.convert(torchvision.models.VisionTransformer(64, 16, 2, 2, 16, 32, num_classes=5), example=IMAGE)
+    assert not model.report.exact
+    assert model.report.reason == (
+        "the head read a token of no place; it is applied to those of the image: fine-tune the network"
+    )
+    assert model.explain(torch.randn(1, 3, 64, 64)).maps.shape == (1, 5, 4, 4)
 
 
 def test_a_softcam_is_not_converted_twice() -> None:

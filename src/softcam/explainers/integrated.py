@@ -73,4 +73,5 @@ def _blurred(images: Tensor) -> Tensor:
     radius = min(math.ceil(3 * side / 16), side - 1)
     reach, sigma = 2 * radius + 1, [side / 16] * 2
     rows: Tensor = gaussian_blur(images, [reach, 1], sigma)  # one axis at a time: torchvision convolves in 2-D
-    return gaussian_blur(rows, [1, reach], sigma)
+    both: Tensor = gaussian_blur(rows, [1, reach], sigma)
+    return both

@@ -1,94 +1,62 @@
-"""Looking at a network as a graph of its modules, and cutting that graph (torch.fx)."""
+"""The graph of a network's modules (torch.fx): what is in it, in words, and cutting it."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Collection, Sequence
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from softcam.errors import ConversionError
-
-INSTEAD = (
-    "; give its feature extractor to softcam.SoftCAM(backbone, softcam.ClassEvidence(channels, num_classes)) instead"
-)
+from softcam.model.layout import Layout, Order, channels_first, channels_last, map_to_tokens, tokens_to_map
+from softcam.model.tracing import INSTEAD, Shapes, same_path
 
 
-class _ExpandingTracer(fx.Tracer):
-    """Keeps every submodule whole, except those that are asked for: control flow inside blocks is no matter.
+@dataclass(frozen=True)
+class FeatureMap:
+    """A node that gives a map of more than one cell.
 
-    Unpickling a traced network makes one without arguments.
+    Attributes:
+        node: The node.
+        layout: How its value lies.
+        shape: Shape ``(N, D, h, w)`` of the map for the example.
     """
 
-    def __init__(self, expanded: Collection[str] = ()) -> None:
-        super().__init__()
-        self._expanded = expanded
+    node: fx.Node
+    layout: Layout
+    shape: tuple[int, ...]
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return module_qualified_name not in self._expanded
+    @property
+    def label(self) -> str:
+        """What a user calls this node: the module's name, or the node's own."""
+        return str(self.node.target) if self.node.op == "call_module" else self.node.name
 
 
-def trace(network: nn.Module, expanded: Collection[str] = ()) -> fx.GraphModule:
-    """Trace ``network`` with its direct children as single nodes, those named in ``expanded`` taken apart.
+def feature_maps(traced: fx.GraphModule, shapes: Shapes, image: Sequence[int]) -> list[FeatureMap]:
+    """Return the feature maps of a network in the order in which they are computed.
 
-    The result shares the submodules of ``network``. Arguments with a default keep it.
-
-    Raises:
-        ConversionError: The forward method cannot be traced, for example because it branches on values.
+    Args:
+        traced: The traced network.
+        shapes: Shape of every node's value.
+        image: Spatial size of the example.
     """
-    tracer = _ExpandingTracer(expanded)
-    parameters = list(inspect.signature(network.forward).parameters.values())[1:]
-    fixed = {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
-    try:
-        graph = tracer.trace(network, concrete_args=fixed or None)
-        if fixed:
-            _drop_fixed_inputs(graph)
-    except Exception as error:
-        raise ConversionError(
-            f"cannot convert {type(network).__name__}: torch.fx cannot trace its forward method ({first_line(error)})"
-            + INSTEAD
-        ) from error
-    traced = fx.GraphModule(tracer.root, graph, type(network).__name__)
-    _restore_dropout(traced)
-    return traced
-
-
-def first_line(error: Exception) -> str:
-    """Return what an error says, without the lines of detail behind it."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def _drop_fixed_inputs(graph: fx.Graph) -> None:
-    """Remove the inputs that tracing has fixed to their defaults, and the checks on them."""
-    graph.set_codegen(fx.graph.CodeGen())
-    inputs = [node for node in graph.nodes if node.op == "placeholder"]
-    for node in inputs[1:]:
-        for user in list(node.users):
-            graph.erase_node(user)
-        graph.erase_node(node)
-
-
-def _restore_dropout(traced: fx.GraphModule) -> None:
-    """Replace dropout calls, whose ``training`` flag tracing has fixed, by modules that follow the mode."""
-    for node in list(traced.graph.nodes):
-        if node.op == "call_function" and node.target is torch.nn.functional.dropout:
-            p = node.args[1] if len(node.args) > 1 else node.kwargs.get("p", 0.5)
-            traced.add_submodule(node.name, nn.Dropout(p).eval())
-            with traced.graph.inserting_after(node):
-                replacement = traced.graph.call_module(
-                    node.name, (node.args[0] if node.args else node.kwargs["input"],)
-                )
-            node.replace_all_uses_with(replacement)
-            traced.graph.erase_node(node)
-    traced.recompile()
+    found = []
+    for node in traced.graph.nodes:
+        layout = Layout.of(shapes.get(node.name, ()), image) if node.op.startswith("call_") else None
+        if layout is not None:
+            shape = layout.map_shape(shapes[node.name], image)
+            found += [FeatureMap(node, layout, shape)] if math.prod(shape[2:]) > 1 else []
+    return found
 
 
 class _ShapeRecorder(fx.Interpreter):
     def __init__(self, traced: fx.GraphModule) -> None:
         super().__init__(traced)
-        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.shapes: Shapes = {}
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
@@ -97,7 +65,7 @@ class _ShapeRecorder(fx.Interpreter):
         return result
 
 
-def record_shapes(traced: fx.GraphModule, example: Tensor) -> dict[str, tuple[int, ...]]:
+def record_shapes(traced: fx.GraphModule, example: Tensor) -> Shapes:
     """Run ``example`` through the graph and return the shape of every node that gives a tensor."""
     recorder = _ShapeRecorder(traced)
     with torch.no_grad():
@@ -120,11 +88,6 @@ def output_node(traced: fx.GraphModule) -> fx.Node:
     )
 
 
-def node_label(node: fx.Node) -> str:
-    """Return what a user calls this node: the module's name, or the node's own."""
-    return str(node.target) if node.op == "call_module" else node.name
-
-
 def describe(traced: fx.GraphModule, nodes: Sequence[fx.Node]) -> str:
     """Say in words what ``nodes`` do, in order: ``AdaptiveAvgPool2d → flatten → Linear(512, 10)``."""
     return " → ".join(_describe_node(traced, node) for node in nodes) or "nothing"
@@ -145,7 +108,10 @@ def _describe_module(module: nn.Module) -> str:
 
 
 def nodes_after(start: fx.Node, end: fx.Node) -> list[fx.Node] | None:
-    """Return the nodes that compute ``end`` from ``start`` alone, in order; None if ``end`` needs more."""
+    """Return the nodes that compute ``end`` from ``start`` alone, in order; None if ``end`` needs more.
+
+    The number of images in the batch may be taken from anywhere.
+    """
     needed: set[fx.Node] = set()
     pending = [end]
     while pending:
@@ -155,29 +121,90 @@ def nodes_after(start: fx.Node, end: fx.Node) -> list[fx.Node] | None:
         if node.op == "placeholder":
             return None
         needed.add(node)
-        pending.extend(node.all_input_nodes)
+        if not _is_batch_size(node):
+            pending.extend(node.all_input_nodes)
     return [node for node in start.graph.nodes if node in needed]
 
 
-def cut_tail(traced: fx.GraphModule, start: fx.Node, tail: Sequence[fx.Node]) -> fx.GraphModule:
-    """Return the part of the network behind ``start`` as a module of its own, a function of that one tensor."""
+def _is_batch_size(node: fx.Node) -> bool:
+    if node.op == "call_method" and node.target == "size":
+        return bool(len(node.args) == 2 and node.args[1] == 0)
+    if node.target is not operator.getitem or node.args[1] != 0 or not isinstance(node.args[0], fx.Node):
+        return False
+    source = node.args[0]
+    is_shape = source.target is getattr and source.args[1] == "shape"
+    return bool(is_shape or (source.op == "call_method" and source.target == "size" and len(source.args) == 1))
+
+
+def cut_tail(traced: fx.GraphModule, start: FeatureMap, tail: Sequence[fx.Node]) -> fx.GraphModule:
+    """Return the part of the network behind ``start`` as a module of its own, a function of that map ``(N, D, h, w)``.
+
+    Args:
+        traced: The traced network.
+        start: The feature map.
+        tail: Nodes behind it, in order; the value of the last is returned.
+    """
     graph = fx.Graph()
-    copies = {start: graph.placeholder("features")}
+    features = graph.placeholder("features")
+    copies = {start.node: _as_laid_out(graph, features, start.layout)}
     for node in tail:
-        copies[node] = graph.node_copy(node, lambda old: copies[old])
-    graph.output(copies[tail[-1]] if tail else copies[start])
+        if _is_batch_size(node):
+            copies[node] = graph.call_method("size", (features, 0))
+        else:
+            copies[node] = graph.node_copy(node, lambda old: copies[old])
+    graph.output(copies[tail[-1]] if tail else copies[start.node])
     return fx.GraphModule(traced, graph, "Head")
 
 
-def cut_backbone(traced: fx.GraphModule, stages: Sequence[fx.Node]) -> fx.GraphModule:
-    """Make the graph return the values of ``stages`` (one alone as a tensor) and drop what they don't need."""
-    graph = traced.graph
-    output = next(node for node in graph.nodes if node.op == "output")
-    output.args = (stages[0] if len(stages) == 1 else tuple(stages),)
-    graph.eliminate_dead_code()
-    traced.delete_all_unused_submodules()
-    traced.recompile()
-    return traced
+def _as_laid_out(graph: fx.Graph, features: fx.Node, layout: Layout) -> fx.Node:
+    if layout.order is Order.CHANNELS_LAST:
+        return graph.call_function(channels_last, (features,))
+    if layout.order is Order.TOKENS:
+        return graph.call_function(map_to_tokens, (features, layout.extra))
+    return features
+
+
+def cut_backbone(traced: fx.GraphModule, stages: Sequence[FeatureMap]) -> fx.GraphModule:
+    """Return the part of the network up to ``stages`` as a module that gives them as ``(N, D, h, w)``.
+
+    One alone is returned as a tensor, several as a tuple. The questions about sizes that this part asks stay in it.
+    """
+    needed = _ancestors(stage.node for stage in stages)
+    graph, copies = fx.Graph(), dict[fx.Node, fx.Node]()
+    for node in traced.graph.nodes:
+        if node.op == "placeholder" or node in needed or (node.target is same_path and _asks_for(node, needed)):
+            needed |= _ancestors([node])
+    for node in traced.graph.nodes:
+        if node in needed:
+            copies[node] = graph.node_copy(node, lambda old: copies[old])
+    images = next(node for node in graph.nodes if node.op == "placeholder")
+    maps = [_as_map(graph, images, copies[stage.node], stage.layout) for stage in stages]
+    graph.output(maps[0] if len(maps) == 1 else tuple(maps))
+    return fx.GraphModule(traced, graph, type(traced).__name__)
+
+
+def _as_map(graph: fx.Graph, images: fx.Node, value: fx.Node, layout: Layout) -> fx.Node:
+    if layout.order is Order.CHANNELS_LAST:
+        return graph.call_function(channels_first, (value,))
+    if layout.order is Order.TOKENS:
+        return graph.call_function(tokens_to_map, (value, images, layout.extra))
+    return value
+
+
+def _asks_for(question: fx.Node, needed: set[fx.Node]) -> bool:
+    """Return whether a question about sizes takes no layer beyond the ``needed`` ones."""
+    return not any(node.op in ("call_module", "get_attr") for node in _ancestors([question]) - needed)
+
+
+def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if node not in found:
+            found.add(node)
+            pending.extend(node.all_input_nodes)
+    return found
 
 
 def has_children(module: nn.Module) -> bool:
