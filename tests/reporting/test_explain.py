@@ -227,7 +227,7 @@ def test_a_black_box_is_converted_and_decides_as_before(tmp_path: Path, caplog: 
     assert "black box; it was converted" in caplog.text
     numbers = said(result.images[0])
     assert numbers["model"]["converted_from_black_box"]
-    inputs = explain._preprocessing(model.card)(read_image(image).pixels)[None]
+    inputs = explain.preprocessing_of(model.card)(read_image(image).pixels)[None]
     expected = model.model(inputs)[0].tolist()
     assert list(numbers["logits"].values()) == pytest.approx(expected, abs=1e-4)
 

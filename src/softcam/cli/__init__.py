@@ -38,7 +38,9 @@ VERBS = {
     "evaluate": Verb("softcam.cli.evaluate:evaluate", "measure decisions and explanations"),
     "explain": Verb("softcam.cli.explain:explain", "show the evidence in images"),
     "compare": Verb("softcam.cli.compare:compare", "hold explanations against those of other methods"),
+    "audit": Verb("softcam.cli.audit:audit", "look for shortcuts in a data set and its model"),
     "report": Verb("softcam.cli.report:report", "make the HTML report of a run"),
+    "export": Verb("softcam.cli.export:export", "write a model for another runtime: ONNX, torch.export"),
     "serve": Verb("softcam.cli.serve:serve", "show images and their evidence in a browser"),
 }
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from softcam.cli.device import choose_device
 from softcam.cli.output import show
+from softcam.delivery.onnx_model import SUFFIX, load_onnx
 from softcam.errors import ConfigError, DataError
-from softcam.model.checkpoint import load_checkpoint
+from softcam.model.checkpoint import Checkpoint, load_checkpoint
 from softcam.reporting.explain import ExplainResult, explain_images
 from softcam.reporting.selection import ExplainOptions, Shown
 
@@ -36,7 +37,7 @@ def explain(
     exactly they add up). The colours have one scale in logits for all images of a call.
 
     Args:
-        model: Folder of a run or of a trained model.
+        model: Folder of a run or of a trained model, or an .onnx file that softcam export has written.
         images: Image files (DICOM too) and folders, which are searched with the folders below.
         out: Folder to write to.
         class_: Classes to show; by default the last of two, and of more the most probable.
@@ -45,7 +46,7 @@ def explain(
         raw: Show the map of the class alone.
         limit: Logits at full colour; by default what suits the images of this call. Give it to compare calls.
         batch_size: Images that go through the network together.
-        device: Where to compute, such as cpu or cuda:1; by default a GPU where there is one.
+        device: Where to compute, such as cpu or cuda:1; by default a GPU where there is one, and the CPU for ONNX.
         strict: Stop at the first file that cannot be explained; otherwise it is reported and the rest is done.
         json: Print the result as JSON.
 
@@ -53,12 +54,13 @@ def explain(
         softcam explain runs/fundus eye.png --out evidence
         softcam explain runs/chest scans/ more/scan.dcm --class opacity --limit 20
         softcam explain runs/oct scans/ --top 2 --raw --json
+        softcam explain chest.onnx scan.dcm
     """
     if contrast and raw:
         raise ConfigError("--contrast and --raw are both given; choose one of the two")
     shown = Shown.RAW if raw else Shown.CONTRAST
     options = ExplainOptions(tuple(class_), top, shown, limit, batch_size, strict)
-    checkpoint = load_checkpoint(model, device=choose_device(device))
+    checkpoint = _load(model, device)
     result = explain_images(checkpoint, images, out, options)
     show(result, _as_text(result), json)
     if result.failures:
@@ -66,6 +68,12 @@ def explain(
         names = ", ".join(str(failure.path) for failure in result.failures[:3])
         more = ", ..." if count > 3 else ""
         raise DataError(f"{count} of {total} could not be explained: {names}{more}; the reasons are above")
+
+
+def _load(model: Path, device: str | None) -> Checkpoint:
+    if model.suffix != SUFFIX:
+        return load_checkpoint(model, device=choose_device(device))
+    return load_onnx(model, choose_device(device or "cpu"))
 
 
 def _as_text(result: ExplainResult) -> str:

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -20,12 +20,12 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from softcam.data.images import read_image
 from softcam.data.preprocessing import Preprocessing
 from softcam.errors import CheckpointError, ConfigError, ConversionError, DataError, SoftCAMError
-from softcam.model.checkpoint import Checkpoint, ModelCard
+from softcam.model.checkpoint import Checkpoint, Head, ModelCard
 from softcam.model.convert import convert
-from softcam.model.evidence import SoftCAM
+from softcam.model.evidence import Evidence
 from softcam.reporting.overlay import Picture, to_picture
 from softcam.reporting.record import Explained, ImageEvidence, Recorder, split_batch
-from softcam.reporting.selection import ExplainOptions, Shown, common_limit
+from softcam.reporting.selection import ExplainOptions, common_limit
 from softcam.reporting.sources import Failure, Source, list_sources, spread_first
 
 SCALE_IMAGES = 32
@@ -34,6 +34,14 @@ SCALE_IMAGES = 32
 _NOT_FINITE = "gives evidence that is not finite; check the weights of the model"
 
 _log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class SelfExplaining(Protocol):
+    """A model that gives evidence: a :class:`softcam.SoftCAM`, in PyTorch or exported."""
+
+    def explain(self, images: Tensor) -> Evidence:
+        """Return the decision and its evidence for images ``(N, C, H, W)``."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class ExplainResult:
         images: The explained images, in the order in which they were given.
         failures: Files that could not be explained.
         limit: Logits at full colour in all pictures; None where there are none.
-        converted: Whether the model was a black box, converted for this.
+        converted: Whether the model was a black box, converted for this or when it was exported.
     """
 
     out: Path
@@ -75,7 +83,7 @@ def explain_images(
     A file that cannot be read is logged as an error and left out.
 
     Args:
-        checkpoint: The model. A black box whose conversion is exact is converted.
+        checkpoint: The model, exported ones included. A black box whose conversion is exact is converted.
         paths: Image files, and folders, which are searched with the folders below.
         out: Folder to write to; files of the same name are replaced.
         options: What to show.
@@ -90,9 +98,10 @@ def explain_images(
         DataError: With ``options.strict``, a file cannot be explained.
     """
     options.check_classes(checkpoint.card)
-    preprocessing = _preprocessing(checkpoint.card)
+    preprocessing = preprocessing_of(checkpoint.card)
     model = _self_explaining(checkpoint)
-    converted = model is not checkpoint.model
+    converted = checkpoint.card.head is Head.GAP
+    place = next(checkpoint.model.parameters(), torch.empty(0))
     out = Path(out)
     sources, missing = list_sources(map(Path, paths), out)
     failures = _Failures(options.strict)
@@ -106,7 +115,8 @@ def explain_images(
         ordered = sources if options.limit is not None else spread_first(sources, SCALE_IMAGES)
         loading = _ahead(readers, lambda source: _load(source, preprocessing), ordered, depth=options.batch_size + 2)
         for batch in _batches(_readable(loading, failures, progress), options.batch_size):
-            for image, evidence in zip(batch, _explain(model, batch, options.shown), strict=True):
+            inputs = torch.stack([image.inputs for image in batch]).to(place.device, place.dtype)
+            for image, evidence in zip(batch, split_batch(model.explain(inputs), options.shown), strict=True):
                 if evidence.finite:
                     album.add(image, evidence)
                 else:
@@ -185,15 +195,20 @@ class _Album:
         self._written.append((index, writing.result()))
 
 
-def _preprocessing(card: ModelCard) -> Preprocessing:
+def preprocessing_of(card: ModelCard) -> Preprocessing:
+    """Return what a model asks of images.
+
+    Raises:
+        CheckpointError: Its card does not say it.
+    """
     try:
         return Preprocessing.from_dict(card.preprocessing)
     except ConfigError as error:
         raise CheckpointError(f"the model's card does not say how to prepare images ({error}); save it again") from None
 
 
-def _self_explaining(checkpoint: Checkpoint) -> SoftCAM:
-    if isinstance(checkpoint.model, SoftCAM):
+def _self_explaining(checkpoint: Checkpoint) -> SelfExplaining:
+    if isinstance(checkpoint.model, SelfExplaining):
         return checkpoint.model
     model = convert(checkpoint.model, task=checkpoint.card.task)
     if model.report is not None and not model.report.exact:
@@ -248,9 +263,3 @@ def _batches(images: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
             batch = []
     if batch:
         yield batch
-
-
-def _explain(model: SoftCAM, batch: list[_Loaded], shown: Shown) -> list[ImageEvidence]:
-    weight = next(model.parameters())
-    inputs = torch.stack([image.inputs for image in batch]).to(weight.device, weight.dtype)
-    return split_batch(model.explain(inputs), shown)
