@@ -19,7 +19,6 @@ from softcam.losses import Convention
 from softcam.model.checkpoint import Head, load_checkpoint
 from softcam.training import loop
 from softcam.training.config import LossConfig, ModelConfig, OptimConfig
-from softcam.training.history import Row
 from softcam.training.run import Run
 from tests.training.conftest import tiny_network
 
@@ -96,15 +95,15 @@ def test_a_second_call_takes_over_everything(whole: tuple[Path, DemoResult, list
 def test_an_interrupted_demo_goes_on_and_ends_the_same(
     whole: tuple[Path, DemoResult, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, validate, calls = tmp_path / "out", loop._validate, []
+    out, validate, calls = tmp_path / "out", loop._read_validation, []
 
-    def interrupted(run: Run, epoch: int) -> Row:
+    def interrupted(run: Run, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         calls.append(epoch)
         if len(calls) == 3:  # the last epoch of the second network
             raise KeyboardInterrupt
         return validate(run, epoch)
 
-    monkeypatch.setattr(loop, "_validate", interrupted)
+    monkeypatch.setattr(loop, "_read_validation", interrupted)
     with pytest.raises(KeyboardInterrupt):
         demo(out)
     assert not (out / "report.html").exists()

@@ -46,8 +46,7 @@ def test_mistakes_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("usage: softcam VERB ...\n")
     assert main(["trian", "x"]) == 2
     assert capsys.readouterr().err == (
-        "softcam: error: no verb 'trian'; did you mean train? "
-        f"(one of {', '.join(VERBS)})\n"
+        f"softcam: error: no verb 'trian'; did you mean train? (one of {', '.join(VERBS)})\n"
     )
     assert main(["prepare", "kermany"]) == 2
     assert capsys.readouterr().err == (

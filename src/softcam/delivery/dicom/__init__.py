@@ -1,1 +1,0 @@
-"""Explanations as DICOM objects, for viewers and archives; made with highdicom (extra ``dicom``)."""
